@@ -1,0 +1,1 @@
+"""The configs and modules that come with Teapot."""

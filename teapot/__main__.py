@@ -1,0 +1,5 @@
+"""`python -m teapot` is `teapot`."""
+
+from teapot.cli import main
+
+main()

@@ -1,0 +1,98 @@
+"""The use case `check`: every fault of any chat JSONL, Teapot's own or not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from teapot.checks.builtin import builtin_checks
+from teapot.licensing import LicenseVerdict
+from teapot.model.module import Module, SourceSpec
+from teapot.model.record import Dropped, Fault
+from teapot.records import RecordMaker, RecordOptions
+from teapot.sources.local import LocalFile, open_local
+
+_UNCHECKED = LicenseVerdict("unchecked", allowed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class RowFaults:
+    """What is wrong with one row; `line` counts from 1."""
+
+    line: int
+    id: str | None
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckReport:
+    """A checked file: rows read, rows at fault, faults by their code."""
+
+    file: str
+    rows: int
+    faulty: int
+    by_reason: dict[str, int]
+    repeated_ids: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON values."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+class _AnyLicense:
+    """Lets every row pass: the licence of a file at hand is its reader's business."""
+
+    def judge(self, license_text: object) -> LicenseVerdict | Fault:
+        """Return the verdict that lets a row pass."""
+        return _UNCHECKED
+
+
+def check_file(path: str | Path, report_fault: Callable[[RowFaults], None]) -> CheckReport:
+    """Check every row of a chat file and report each faulty one as it is found.
+
+    Raises:
+        DataError: the file as a whole cannot be read.
+        SourceError: there is no such file.
+    """
+    path = Path(path)
+    counts: Counter[str] = Counter()
+    ids: Counter[int] = Counter()
+    rows = faulty = 0
+    for rows, line in enumerate(_rows(path), start=1):
+        if isinstance(line, RowFaults):
+            faulty += 1
+            counts[line.reason] += 1
+            report_fault(line)
+        elif line is not None:
+            ids[hash(line)] += 1
+    return CheckReport(
+        file=str(path),
+        rows=rows,
+        faulty=faulty,
+        by_reason=dict(sorted(counts.items())),
+        repeated_ids=sum(count - 1 for count in ids.values()),
+    )
+
+
+def _rows(path: Path) -> Iterator[RowFaults | str | None]:
+    """Yield each row's faults, or its id where it has none of either."""
+    source = SourceSpec(id=path.stem, kind="jsonl", path=path.name)
+    module = Module(
+        name="check", version="0", description="any chat file", license="unchecked",
+        sources=(source,),
+    )  # fmt: skip
+    options = RecordOptions(licenses=_AnyLicense(), checks=builtin_checks())
+    maker = RecordMaker(module, source, options)
+    for number, row in open_local(LocalFile(path=path, spec=source)):
+        if isinstance(row, Fault):
+            yield RowFaults(number, None, row.code, str(row))
+            continue
+        outcome = maker.make(row)
+        if isinstance(outcome, Dropped):
+            yield RowFaults(number, outcome.id, outcome.reason, outcome.detail)
+        else:
+            yield outcome.id if row.get("id") is not None else None

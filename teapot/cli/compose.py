@@ -1,0 +1,79 @@
+"""`teapot plan` and `teapot compose`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from teapot.cli.options import common, mix_options, shown_progress
+from teapot.cli.show import print_json, print_report, print_warnings
+
+if TYPE_CHECKING:
+    from teapot.compose import Composition
+    from teapot.resolve import MixOptions
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@mix_options
+@common
+def plan(config: Path, options: MixOptions, quiet: bool, as_json: bool) -> None:
+    """Read everything CONFIG names and show what the mix would be. Writes nothing."""
+    import teapot
+
+    with shown_progress(options, quiet=quiet) as watched:
+        made = teapot.plan(config, watched)
+    if as_json:
+        print_json(made.to_dict())
+        return
+    print_report(made.report)
+    click.echo(f"recipe    sha256 {made.recipe.sha256()}")
+    print_warnings(made.report, quiet=quiet)
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The data file; ledger and manifest lie beside it.",
+)
+@click.option("--locked", is_flag=True, help="Refuse sources that are not what teapot.lock pins.")
+@mix_options
+@common
+def compose(
+    config: Path, output: Path | None, locked: bool, options: MixOptions, quiet: bool, as_json: bool
+) -> None:  # fmt: skip
+    """Write the mix that CONFIG describes: data file, ledger and manifest, all or none.
+
+    \b
+    FILE.jsonl             one canonical record per line
+    FILE.ledger.parquet    one row per row read, with its fate
+    FILE.manifest.json     what went in: hashes, counts, weights, licences
+    """
+    import teapot
+    from teapot.lock import FILE, Lock
+
+    lock = Lock.read(config.parent / FILE) if locked else None
+    with shown_progress(options, quiet=quiet) as watched:
+        made = teapot.compose(config, watched, output=output, lock=lock)
+    if as_json:
+        print_json(made.to_dict())
+        return
+    print_report(made.report)
+    _print_files(made)
+    print_warnings(made.report, quiet=quiet)
+
+
+def _print_files(made: Composition) -> None:
+    click.echo(
+        f"data      {made.paths.data}  {made.data.records:,} lines, {made.data.bytes:,} bytes"
+    )
+    click.echo(f"          sha256 {made.data.sha256}")
+    click.echo(f"ledger    {made.paths.ledger}  {made.ledger.rows:,} rows")
+    click.echo(f"manifest  {made.paths.manifest}")
+    click.echo(f"          sha256 {made.manifest_sha256}")

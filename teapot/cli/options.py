@@ -1,0 +1,131 @@
+"""Options that several commands share, and the progress that long ones show."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from teapot.interfaces import Progress
+    from teapot.resolve import MixOptions
+
+Command = Callable[..., Any]
+_PROGRESS_AFTER_SECONDS = 1.0
+
+
+def common(command: Command) -> Command:
+    """Give a command --json, --quiet and -v."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+    @click.option("--quiet", "-q", is_flag=True, help="No progress, no warnings on stderr.")
+    @click.option("--verbose", "-v", is_flag=True, help="Log what is done to stderr.")
+    @functools.wraps(command)
+    def wrapped(*arguments: Any, quiet: bool, verbose: bool, **named: Any) -> Any:
+        level = logging.ERROR if quiet else logging.DEBUG if verbose else logging.WARNING
+        logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+        for chatty in ("httpcore", "httpx", "httpx2", "filelock", "urllib3", "fsspec"):
+            logging.getLogger(chatty).setLevel(max(level, logging.INFO))
+        return command(*arguments, quiet=quiet, **named)
+
+    return wrapped
+
+
+def module_places(command: Command) -> Command:
+    """Give a command --modules."""
+    return click.option(
+        "--modules", multiple=True, metavar="DIR",
+        type=click.Path(path_type=Path, file_okay=False, exists=True),
+        help="Look for modules here too.",
+    )(command)  # fmt: skip
+
+
+def mix_options(command: Command) -> Command:
+    """Give a command the options that bear on a mix; they arrive as one `MixOptions`."""
+
+    @module_places
+    @click.option(
+        "--source",
+        "sources",
+        multiple=True,
+        metavar="ID=PATH",
+        help="Read this source from a path, or from hf:owner/name[@revision].",
+    )
+    @click.option(
+        "--seed", type=click.IntRange(min=0, max=2**63 - 1), help="Another seed than the config's."
+    )
+    @click.option(
+        "--on-bad-row",
+        type=click.Choice(["fail", "drop"]),
+        help="Another policy than the config's and the modules'.",
+    )
+    @click.option(
+        "--tokenizer",
+        type=click.Path(path_type=Path, exists=True),
+        help="Count tokens with this tokenizer.json.",
+    )
+    @click.option("--offline", is_flag=True, help="Never touch the network; use the cache.")
+    @functools.wraps(command)
+    def wrapped(
+        *arguments: Any,
+        modules: tuple[Path, ...],
+        sources: tuple[str, ...],
+        seed: int | None,
+        on_bad_row: Any,
+        tokenizer: Path | None,
+        offline: bool,
+        **named: Any,
+    ) -> Any:
+        from teapot.resolve import MixOptions
+        from teapot.sourcemap import parse_given
+
+        options = MixOptions(
+            modules=modules,
+            sources=parse_given(sources),
+            seed=seed,
+            on_bad_row=on_bad_row,
+            tokenizer=tokenizer,
+            offline=offline,
+        )
+        return command(*arguments, options=options, **named)
+
+    return wrapped  # fmt: skip
+
+
+@contextmanager
+def shown_progress(options: MixOptions, *, quiet: bool) -> Iterator[MixOptions]:
+    """Show progress on stderr for what takes over a second; nothing where no one watches."""
+    if quiet or not sys.stderr.isatty():
+        yield options
+        return
+    from dataclasses import replace
+
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
+               TimeRemainingColumn())  # fmt: skip
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        yield replace(options, progress=_reporter(bars))
+
+
+def _reporter(bars: Any) -> Progress:
+    tasks: dict[str, Any] = {}
+    started = time.monotonic()
+
+    def report(what: str, done: int, total: int | None) -> None:
+        if time.monotonic() - started < _PROGRESS_AFTER_SECONDS:
+            return
+        if what not in tasks:
+            tasks[what] = bars.add_task(what, total=total)
+        bars.update(tasks[what], completed=done, total=total)
+
+    return report

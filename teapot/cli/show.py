@@ -1,0 +1,119 @@
+"""How values look on a terminal: tables and plain lines on stdout, JSON where it was asked for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from teapot.cli.app import harmless
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from teapot.model.report import MixReport
+
+_WIDTH_IN_A_PIPE = 120
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_report(report: MixReport) -> None:
+    """Print the tables of a mix: modules, dropped rows, licences."""
+    console = _console()
+    console.print(_modules(report))
+    console.print(_licenses(report))
+    for module in report.modules:
+        if module.dropped:
+            told = ", ".join(f"{count} {reason}" for reason, count in module.dropped.items())
+            click.echo(harmless(f"dropped   {module.name}: {told}"))
+        if module.repaired:
+            told = ", ".join(f"{count} {repair}" for repair, count in module.repaired.items())
+            click.echo(harmless(f"repaired  {module.name}: {told}"))
+    if report.duplicate_groups:
+        click.echo(
+            f"duplicates: {report.duplicate_records} records repeat the content of "
+            f"{report.duplicate_groups} others"
+        )
+
+
+def print_warnings(report: MixReport, *, quiet: bool) -> None:
+    """Print the warnings to stderr."""
+    for warning in () if quiet else report.warnings:
+        click.echo(harmless(f"warning: {warning}"), err=True)
+
+
+def plain_table(*headings: str) -> Table:
+    """Return an empty table in the house's style; headings that start with > are for numbers."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading.removeprefix(">"), justify="right" if heading[0] == ">" else "left",
+                         no_wrap=heading[0] == ">", overflow="fold")  # fmt: skip
+    return table
+
+
+def print_table(table: Table) -> None:
+    """Print one table."""
+    _console().print(table)
+
+
+def cell(text: object) -> str:
+    """Return a cell's text with nothing in it that a terminal or rich would act on."""
+    from rich.markup import escape
+
+    return escape(harmless(str(text)))
+
+
+def _modules(report: MixReport) -> Table:
+    from teapot.model.report import decimal_text
+    from teapot.reporting import share_of
+
+    tokens = report.total.tokens
+    last = ">tokens %" if tokens is not None else ">chars %"
+    table = plain_table("module", ">weight", ">read", ">dropped", ">usable", ">lines", ">rows %",
+                        last, ">unused")  # fmt: skip
+    for module in report.modules:
+        part, whole = module.characters, report.total.characters
+        if module.tokens is not None and tokens is not None:
+            part, whole = module.tokens, tokens
+        table.add_row(
+            cell(module.name), decimal_text(module.weight), f"{module.read:,}",
+            f"{sum(module.dropped.values()):,}", f"{module.usable:,}", f"{module.lines:,}",
+            str(share_of(module.lines, report.total.lines)), str(share_of(part, whole)),
+            f"{module.unused:,}",
+        )  # fmt: skip
+    table.add_section()
+    sums = [sum(getattr(module, key) for module in report.modules) for key in ("read", "usable")]
+    dropped = sum(sum(module.dropped.values()) for module in report.modules)
+    unused = sum(module.unused for module in report.modules)
+    table.add_row("all", "", f"{sums[0]:,}", f"{dropped:,}", f"{sums[1]:,}",
+                  f"{report.total.lines:,}", "100.0", "100.0", f"{unused:,}")  # fmt: skip
+    return table
+
+
+def _licenses(report: MixReport) -> Table:
+    from teapot.reporting import share_of
+
+    counted = report.total.tokens is not None
+    table = plain_table("licence", ">lines", ">rows %", ">tokens" if counted else ">characters")
+    for name, amount in report.licenses.items():
+        size = amount.tokens if amount.tokens is not None else amount.characters
+        table.add_row(cell(name), f"{amount.lines:,}",
+                      str(share_of(amount.lines, report.total.lines)), f"{size:,}")  # fmt: skip
+    return table
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else _WIDTH_IN_A_PIPE
+    return Console(width=width, highlight=False)

@@ -1,0 +1,248 @@
+"""The use cases `plan` and `compose`: from a config to numbers, or to one proven training file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from teapot import __version__
+from teapot.checks.builtin import builtin_checks
+from teapot.digest import sha256_hex
+from teapot.emit import write_data
+from teapot.errors import ExpectationError, Problem
+from teapot.files import OutputPaths, staged
+from teapot.interfaces import Check
+from teapot.ledger import LedgerSpool
+from teapot.lock import Lock
+from teapot.mixing import LineDigest, Mix, plan_mix
+from teapot.model.manifest import DataFile, LedgerFile, Manifest
+from teapot.model.recipe import Recipe
+from teapot.model.report import MixReport
+from teapot.plugins import load_check, plugin_versions
+from teapot.reporting import make_recipe, report_mix
+from teapot.resolve import MixOptions, ResolvedMix, resolve
+from teapot.spool import LineSpool
+from teapot.survey import RowWatcher, Sinks, Survey, survey
+from teapot.tokens import TokenCounter
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What a mix would be: nothing was written."""
+
+    name: str
+    config: Path
+    recipe: Recipe
+    report: MixReport
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as JSON values."""
+        return {
+            "name": self.name,
+            "recipe_sha256": self.recipe.sha256(),
+            **self.report.to_dict(),
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Composition:
+    """What a mix is: the files that were written, and their hashes as 64 hex digits."""
+
+    name: str
+    paths: OutputPaths
+    data: DataFile
+    ledger: LedgerFile
+    manifest_sha256: str
+    recipe_sha256: str
+    report: MixReport
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the composition as JSON values."""
+        return {
+            "name": self.name,
+            "data": {
+                "path": str(self.paths.data), "sha256": self.data.sha256,
+                "bytes": self.data.bytes, "records": self.data.records,
+                "merkle_root": self.data.merkle_root,
+            },
+            "ledger": {
+                "path": str(self.paths.ledger), "rows": self.ledger.rows,
+                "rows_sha256": self.ledger.rows_sha256,
+            },
+            "manifest": {"path": str(self.paths.manifest), "sha256": self.manifest_sha256},
+            "recipe_sha256": self.recipe_sha256,
+            **self.report.to_dict(),
+        }  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Run:
+    """One walk through a mix: what was resolved, found and planned so far."""
+
+    resolved: ResolvedMix
+    options: MixOptions
+    tokens: TokenCounter | None
+    found: Survey = field(default_factory=Survey)
+
+
+def plan(config: str | Path, options: MixOptions | None = None) -> Plan:
+    """Return what a mix would be, reading every source and writing nothing.
+
+    Raises:
+        TeapotError: whatever `compose` would refuse, but for the expected number of examples,
+            which `plan` exists to show.
+    """
+    options = options or MixOptions()
+    run = _start(config, options)
+    _read(run, Sinks(tokens=run.tokens))
+    mix = _mix(run, run.found.index.digest)
+    report = report_mix(run.resolved, run.found, mix, tokens=run.tokens is not None)
+    problem = _unexpected(run.resolved, report)
+    if problem is not None:
+        report = replace(report, warnings=(*report.warnings, str(problem)))
+    return Plan(
+        name=run.resolved.file.name,
+        config=run.resolved.file.path,
+        recipe=make_recipe(run.resolved, run.found),
+        report=report,
+    )
+
+
+def compose(
+    config: str | Path,
+    options: MixOptions | None = None,
+    *,
+    output: str | Path | None = None,
+    lock: Lock | None = None,
+    watcher: RowWatcher | None = None,
+) -> Composition:
+    """Write the data file, ledger and manifest of a mix, all or none.
+
+    `output` names the data file; else the config's `output`, else `<config>.jsonl`, both taken
+    relative to the working folder. With a `lock`, sources must be exactly what it pins.
+
+    Raises:
+        ConfigError, UsageError: the config, a module or an option is wrong.
+        SourceError: a source is missing or cannot be reached.
+        DataError: rows, digests or counts are not what was promised.
+        OutputError: the files cannot be written; nothing was changed.
+    """
+    options = options or MixOptions()
+    run = _start(config, options)
+    if lock is not None:
+        run.resolved = lock.pin(run.resolved)
+    paths = output_paths(run.resolved, output)
+    with staged(paths) as stage:
+        with _spools(run, stage.folder) as (lines, ledger):
+            _read(run, Sinks(lines=lines, ledger=ledger, tokens=run.tokens, watcher=watcher))
+            if lock is not None:
+                lock.compare(run.found.sources)
+            lines.flush()
+            mix = _mix(run, lines.line_digest)
+            report = report_mix(run.resolved, run.found, mix, tokens=run.tokens is not None)
+            problem = _unexpected(run.resolved, report)
+            if problem is not None:
+                raise ExpectationError(problem)
+            data = write_data(mix, lines, stage.path(paths.data), options.progress)
+            rows = ledger.finish(stage.path(paths.ledger), run.found.index, mix)
+        manifest = Manifest(
+            data=DataFile(
+                name=paths.data.name, sha256=data.sha256, bytes=data.bytes, records=data.records,
+                merkle_root=data.merkle_root,
+            ),
+            ledger=LedgerFile(
+                name=paths.ledger.name, rows=rows.rows, rows_sha256=rows.rows_sha256
+            ),
+            recipe=make_recipe(run.resolved, run.found),
+            report=report,
+            versions={"teapot": __version__} | plugin_versions(run.found.plugins),
+            tokenizer=run.tokens.sha256 if run.tokens else None,
+        )  # fmt: skip
+        written = manifest.to_bytes()
+        stage.path(paths.manifest).write_bytes(written)
+        stage.commit([paths.data, paths.ledger, paths.manifest])
+    return Composition(
+        name=run.resolved.file.name,
+        paths=paths,
+        data=manifest.data,
+        ledger=manifest.ledger,
+        manifest_sha256=sha256_hex(written),
+        recipe_sha256=manifest.recipe.sha256(),
+        report=report,
+    )
+
+
+def output_paths(resolved: ResolvedMix, output: str | Path | None) -> OutputPaths:
+    """Return where a mix is written."""
+    name = output or resolved.config.output.file or f"{resolved.file.name}.jsonl"
+    return OutputPaths(Path(name))
+
+
+def _start(config: str | Path, options: MixOptions) -> _Run:
+    resolved = resolve(config, options)
+    named = resolved.config.tokenizer
+    path = options.tokenizer or (resolved.file.path.parent / named if named else None)
+    return _Run(resolved, options, TokenCounter(path) if path is not None else None)
+
+
+@contextmanager
+def _spools(run: _Run, folder: Path) -> Iterator[tuple[LineSpool, LedgerSpool]]:
+    lines = LineSpool(folder / "lines.spool", run.found.index)
+    try:
+        yield lines, LedgerSpool(folder / "ledger.spool")
+    finally:
+        lines.close()
+
+
+def _read(run: _Run, sinks: Sinks) -> None:
+    extra = {
+        name: load_check(name)
+        for name in sorted(
+            {
+                *run.resolved.config.checks,
+                *(c for m in run.resolved.modules for c in m.module.checks),
+            }
+        )
+    }
+    checks: dict[str, list[Check]] = {}
+    for module in run.resolved.modules:
+        named = sorted({*run.resolved.config.checks, *module.module.checks})
+        checks[module.name] = [
+            *builtin_checks(module.module.max_length),
+            *(extra[name][0] for name in named),
+        ]
+    run.found.plugins.update({f"check {name}": plugin for name, (_, plugin) in extra.items()})
+    survey(run.resolved, run.options, checks, found=run.found, sinks=sinks)
+
+
+def _mix(run: _Run, line_digest: LineDigest) -> Mix:
+    return plan_mix(
+        run.found.index,
+        {module.name: module.weight for module in run.resolved.modules},
+        seed=run.resolved.config.training.seed,
+        duplicates=run.resolved.config.duplicates,
+        line_digest=line_digest,
+    )
+
+
+def _unexpected(resolved: ResolvedMix, report: MixReport) -> Problem | None:
+    """Return what is wrong where the mix has not as many examples as the config expects."""
+    expected, found = resolved.config.expect.examples, report.total.lines
+    if expected is None or expected == found:
+        return None
+    moved = [
+        f"source {source.id} holds {source.rows} rows where its module declares {source.expected} "
+        f"({source.uri} at {source.revision or 'no revision'}, sha256 {source.sha256})"
+        for source in report.sources
+        if source.expected is not None and source.expected != source.rows
+    ]
+    told = "; ".join(moved) or "every source holds the rows its module declares"
+    advice = (
+        "to make the mix of then, pin the revision of then (revision: in the module file), or give "
+        "a copy with --source ID=PATH; to accept the mix of now, correct expect.examples"
+    )
+    message = f"found {found} examples, expected {expected}: {told}; {advice}"
+    return resolved.file.problem(("expect", "examples"), message)

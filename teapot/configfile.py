@@ -1,0 +1,109 @@
+"""Reads a config: strict YAML, then the schema, then what a schema cannot say, then one value."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from teapot.errors import ConfigError, Problem, UsageError
+from teapot.licensing import parse_license
+from teapot.model.config import ALL_LICENSES, Config
+from teapot.model.record import Fault
+from teapot.schemas import schema_faults
+from teapot.strictyaml import Path_, YamlDocument, read_yaml
+
+SUFFIX = ".config"
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """A config with the file it was read from, for messages that name its lines."""
+
+    path: Path
+    config: Config
+    document: YamlDocument
+
+    @property
+    def name(self) -> str:
+        """Return the config's name, which names its output where `output` is silent."""
+        return self.path.name.removesuffix(SUFFIX)
+
+    def problem(self, path: Path_, message: str) -> Problem:
+        """Return a problem at a place of this config."""
+        return self.document.problem(path, message)
+
+
+def load_config(path: str | Path) -> ConfigFile:
+    """Return the config in a file.
+
+    Raises:
+        UsageError: there is no such file.
+        ConfigError: it does not say what a config must; names every fault with its line.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UsageError(Problem(str(path), f"no such config{_hint(path)}"))
+    document = read_yaml(path)
+    if not isinstance(document.value, dict):
+        raise ConfigError(Problem(f"{path}:1", "the file is empty, expected a config"))
+    faults = list(schema_faults("config", document))
+    if not faults:
+        faults = list(_semantic_faults(document.value))
+    if faults:
+        raise ConfigError(*document.problems(faults))
+    return ConfigFile(path, Config.from_dict(document.value), document)
+
+
+def _semantic_faults(value: dict[str, Any]) -> Iterator[tuple[Path_, str]]:
+    modules = value["modules"]
+    yield from _weight_faults(modules, value.get("training", {}).get("weights", {}))
+    yield from _license_faults(value["license"]["allowed"])
+    duplicates = value.get("duplicates")
+    prefer = duplicates.get("prefer", ()) if isinstance(duplicates, dict) else ()
+    for place, name in enumerate(prefer):
+        if name not in modules:
+            yield ("duplicates", "prefer", place), f"{name} is not a module of this config"
+    output = value.get("output")
+    file = output.get("file") if isinstance(output, dict) else output
+    if file is not None and ("\0" in file or file.endswith("/")):
+        yield ("output",), f"found {file!r}, expected the name of a file"
+
+
+def _weight_faults(modules: dict[str, Any], weights: dict[str, Any]) -> Iterator[tuple[Path_, str]]:
+    for name in weights:
+        use, path = modules.get(name), ("training", "weights", name)
+        if use is None:
+            near = difflib.get_close_matches(name, modules, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            yield path, f"a weight for a module that is not in this config{hint}"
+        elif use is False or isinstance(use, dict) and use.get("enabled") is False:
+            yield path, "a weight for a module that is off; turn it on, or remove the weight"
+        elif isinstance(use, dict) and ("repeat" in use or "weight" in use):
+            yield path, f"a second amount: modules.{name} says one already"
+    for name, use in modules.items():
+        if isinstance(use, dict) and "repeat" in use and "weight" in use:
+            yield ("modules", name), "both repeat and weight: they are one thing, say one"
+
+
+def _license_faults(allowed: Any) -> Iterator[tuple[Path_, str]]:
+    if allowed == ALL_LICENSES:
+        return
+    for place, text in enumerate(allowed):
+        parsed = parse_license(text)
+        if isinstance(parsed, Fault):
+            yield ("license", "allowed", place), parsed.message
+
+
+def _hint(path: Path) -> str:
+    near = difflib.get_close_matches(path.name, _configs_beside(path), n=1)
+    if near:
+        return f"; did you mean {path.parent / near[0]}?"
+    return "; `teapot init DIR` writes one to start from"
+
+
+def _configs_beside(path: Path) -> list[str]:
+    folder = path.parent
+    return [file.name for file in folder.iterdir() if file.is_file()] if folder.is_dir() else []

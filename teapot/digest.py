@@ -1,0 +1,69 @@
+"""The one hasher: SHA-256, always, as bytes inside and as 64 lower-case hex digits outside."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import BinaryIO
+
+BLOCK_BYTES = 1 << 20
+
+
+def sha256(data: bytes) -> bytes:
+    """Return the 32-byte SHA-256 of `data`."""
+    return hashlib.sha256(data).digest()
+
+
+def sha256_hex(data: bytes) -> str:
+    """Return the SHA-256 of `data` as 64 hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes as 64 hex digits, reading it in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class HashingReader:
+    """A binary reader that hashes and counts what passes through it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self.bytes_read = 0
+
+    def read(self, size: int = BLOCK_BYTES) -> bytes:
+        """Return up to `size` bytes, hashed and counted."""
+        block = self._file.read(size)
+        self._hash.update(block)
+        self.bytes_read += len(block)
+        return block
+
+    def drain(self) -> None:
+        """Hash whatever is left, so that the digest covers the whole file."""
+        while self.read():
+            pass
+
+    def hexdigest(self) -> str:
+        """Return the SHA-256 of all bytes read so far as 64 hex digits."""
+        return self._hash.hexdigest()
+
+
+class HashingWriter:
+    """A binary writer that hashes and counts what passes through it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self.bytes_written = 0
+
+    def write(self, data: bytes) -> None:
+        """Write, hash and count `data`."""
+        self._file.write(data)
+        self._hash.update(data)
+        self.bytes_written += len(data)
+
+    def hexdigest(self) -> str:
+        """Return the SHA-256 of all bytes written so far as 64 hex digits."""
+        return self._hash.hexdigest()

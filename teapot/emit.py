@@ -1,0 +1,48 @@
+"""Pass two: copies canonical lines into the output in rank order, hashing what it writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from teapot.digest import HashingWriter
+from teapot.interfaces import Progress
+from teapot.merkle import MerkleTree
+from teapot.mixing import Mix
+from teapot.spool import LineSpool
+
+_PROGRESS_LINES = 8192
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataFacts:
+    """What was written: digest and size of the file, its lines, the tree over their digests."""
+
+    sha256: str
+    bytes: int
+    records: int
+    merkle_root: str
+
+
+def write_data(mix: Mix, spool: LineSpool, path: Path, progress: Progress) -> DataFacts:
+    """Write every line of the mix to `path` and return what was written.
+
+    The record digest, which is a leaf of the tree, is the SHA-256 of a line without its LF.
+    """
+    tree = MerkleTree()
+    total = len(mix.order)
+    with path.open("wb", buffering=1 << 20) as file:
+        writer = HashingWriter(file)
+        for number, record in enumerate(mix.order.tolist(), start=1):
+            line = spool.line(record)
+            writer.write(line + b"\n")
+            tree.add(sha256(line).digest())
+            if number % _PROGRESS_LINES == 0:
+                progress("write", number, total)
+    return DataFacts(
+        sha256=writer.hexdigest(),
+        bytes=writer.bytes_written,
+        records=total,
+        merkle_root=tree.root().hex(),
+    )

@@ -1,0 +1,89 @@
+"""Every error that Teapot raises on purpose.
+
+Each says where, what was found, what was expected and what to do. The command line turns any
+`TeapotError` into its text and its exit code; nothing below the command line exits by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong at one place: `where` is `file:line`, `source:row` or a command's argument."""
+
+    where: str
+    message: str
+    path: str = ""
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.where, self.path, self.message) if part)
+
+
+class TeapotError(Exception):
+    """The base of all errors; `exit_code` is what the command line returns for it."""
+
+    exit_code = 1
+
+    def __init__(self, *problems: Problem | str) -> None:
+        self.problems = tuple(
+            problem if isinstance(problem, Problem) else Problem("", problem)
+            for problem in problems
+        )
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    @classmethod
+    def from_problems(cls, problems: Sequence[Problem]) -> TeapotError:
+        """Return one error that reports all of `problems` at once."""
+        return cls(*problems)
+
+
+class DataError(TeapotError):
+    """Rows, files or counts are not what was promised (exit code 1)."""
+
+
+class BadRowsError(DataError):
+    """Rows failed their checks and the policy is `fail`, or too many failed."""
+
+
+class ExpectationError(DataError):
+    """A count differs from what the config or the lock expects."""
+
+
+class DigestError(DataError):
+    """Bytes do not have the SHA-256 they were declared to have."""
+
+
+class UsageError(TeapotError):
+    """The command, a config or a module file is wrong (exit code 2)."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A config or module file does not say what it must."""
+
+
+class PluginError(UsageError):
+    """A plug-in is missing, or two packages provide the same name."""
+
+
+class MissingExtraError(UsageError):
+    """An optional dependency is needed; the message names the extra to install."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs an optional package: pip install 'teapot[{extra}]'")
+
+
+class SourceError(TeapotError):
+    """A source is missing or cannot be reached (exit code 3)."""
+
+    exit_code = 3
+
+
+class OutputError(TeapotError):
+    """The output cannot be written, or another run is writing it (exit code 6)."""
+
+    exit_code = 6

@@ -1,0 +1,246 @@
+"""The use case `explain`: why a row is in a data file, or why it is not."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from teapot.canonical import CanonicalError, dumps, loads
+from teapot.checks.builtin import builtin_checks
+from teapot.compose import compose
+from teapot.configfile import SUFFIX
+from teapot.errors import DataError, Problem, UsageError
+from teapot.files import OutputPaths, recover
+from teapot.ledger import read_ledger
+from teapot.model.record import Row
+from teapot.ordering import DRAW_LABEL, ORDER_LABEL, Ranker
+from teapot.resolve import MixOptions
+
+MAX_MATCHES = 20
+LedgerRow = Mapping[str, Any]
+RowKey = tuple[str, str, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Explanation:
+    """What became of one input row, and by which values.
+
+    `draw_rank` is compared with `cutoff`: a row enters by the fraction of its module's weight when
+    its rank is not above it. `order_rank` of copy 0 places its first line. Ranks are hex.
+    """
+
+    module: str
+    version: str
+    weight: str
+    source: str
+    uri: str
+    revision: str | None
+    row: int
+    id: str | None
+    license: str | None
+    content_digest: str | None
+    fate: str
+    reason: str | None
+    detail: str | None
+    repairs: tuple[str, ...]
+    digest_before: str | None
+    checks_passed: tuple[str, ...]
+    draw_rank: str | None
+    cutoff: str | None
+    order_rank: str | None
+    lines: tuple[int, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the explanation as JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The explanations of one query; `more` tells that only the first are given."""
+
+    query: str
+    explanations: tuple[Explanation, ...]
+    more: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer as JSON values."""
+        found = [explanation.to_dict() for explanation in self.explanations]
+        return {"query": self.query, "explanations": found, "more": self.more}
+
+
+def explain(
+    target: str | Path, queries: Sequence[str], options: MixOptions | None = None
+) -> list[Answer]:
+    """Return, for each query, the rows it names and what became of them.
+
+    `target` is a config, whose sources are then read, or a manifest (or a data file with its
+    manifest beside it), which needs no source. A query is tried as an output line, an id, a content
+    digest (or 12 or more hex digits of one), and at last as text: in all rows read for a config, in
+    the data file for a manifest.
+
+    Raises:
+        UsageError: the target is neither.
+        DataError: a query names no row.
+    """
+    path = Path(target)
+    if path.name.endswith(".manifest.json") or path.suffix == ".jsonl":
+        return _Explainer(_paths_of(path)).answers(queries)
+    texts = _Texts(queries)
+    with tempfile.TemporaryDirectory(prefix="teapot-explain-") as folder:
+        output = Path(folder) / "data.jsonl"
+        composed = compose(path, options, output=output, watcher=texts.watch)
+        return _Explainer(composed.paths, texts).answers(queries)
+
+
+class _Texts:
+    """Remembers rows read whose text holds a query."""
+
+    def __init__(self, queries: Sequence[str]) -> None:
+        self._needles = {query: dumps(query)[1:-1] for query in queries}
+        self.found: dict[str, list[RowKey]] = {query: [] for query in queries}
+
+    def watch(self, module: str, source: str, number: int, row: Row) -> None:
+        """Note a row that holds a query's text."""
+        try:
+            text = dumps(row)
+        except CanonicalError:
+            return
+        for query, needle in self._needles.items():
+            if len(self.found[query]) <= MAX_MATCHES and needle in text:
+                self.found[query].append((module, source, number))
+
+
+class _Explainer:
+    def __init__(self, paths: OutputPaths, texts: _Texts | None = None) -> None:
+        self._paths = paths
+        self._texts = texts
+        predicate = _manifest(paths.manifest)["predicate"]
+        recipe = predicate["buildDefinition"]["externalParameters"]["recipe"]
+        self._seed = int(recipe["seed"])
+        self._recipes = {module["name"]: module for module in recipe["modules"]}
+        reports = predicate["teapot_composition"]["modules"]
+        self._cutoffs = {module["name"]: module["cutoff"] for module in reports}
+
+    def answers(self, queries: Sequence[str]) -> list[Answer]:
+        """Answer every query, or fail naming those that no row answers to."""
+        answers = [self._answer(query) for query in queries]
+        lost = [answer.query for answer in answers if not answer.explanations]
+        if lost:
+            where = "the rows read" if self._texts else "the ledger and the data file"
+            raise DataError(
+                *(
+                    Problem(query, f"no line, id, content digest or text like this in {where}")
+                    for query in lost
+                )
+            )
+        return answers
+
+    def _answer(self, query: str) -> Answer:
+        rows: list[LedgerRow] = []
+        for wanted in self._tests(query):
+            rows = list(self._matching(wanted))
+            if rows:
+                break
+        found = tuple(self._explained(row) for row in rows[:MAX_MATCHES])
+        return Answer(query, found, more=len(rows) > MAX_MATCHES)
+
+    def _tests(self, query: str) -> Iterator[Callable[[LedgerRow], bool]]:
+        """Yield what a query may mean, the most exact first."""
+        yield lambda row: row["id"] == query
+        if query.isdecimal():
+            line = int(query)
+            yield lambda row: line in row["lines"]
+        if re.fullmatch(r"[0-9a-f]{12,64}", query):
+            yield lambda row: (row["content_digest"] or "").startswith(query)
+        if self._texts is not None:
+            keys = set(self._texts.found[query])
+            yield lambda row: (row["module"], row["source"], row["row"]) in keys
+        else:
+            lines = set(_lines_with(self._paths.data, query))
+            yield lambda row: not lines.isdisjoint(row["lines"])
+
+    def _matching(self, wanted: Callable[[LedgerRow], bool]) -> Iterator[LedgerRow]:
+        found = 0
+        for batch in read_ledger(self._paths.ledger):
+            for row in batch:
+                if wanted(row):
+                    yield row
+                    found += 1
+                    if found > MAX_MATCHES:
+                        return
+
+    def _explained(self, row: LedgerRow) -> Explanation:
+        module = self._recipes[row["module"]]
+        source = next(part for part in module["sources"] if part["id"] == row["source"])
+        usable = row["occurrence"] is not None
+        draw, order = self._ranks(row, module) if usable else (None, None)
+        checks = [check.name for check in builtin_checks(module["max_length"])]
+        return Explanation(
+            module=row["module"], version=module["version"], weight=module["weight"],
+            source=row["source"], uri=source["uri"], revision=source["revision"],
+            row=row["row"], id=row["id"], license=row["license"],
+            content_digest=row["content_digest"], fate=row["fate"], reason=row["reason"],
+            detail=row["detail"], repairs=tuple(row["repairs"]),
+            digest_before=row["digest_before"],
+            checks_passed=(*checks, *module["checks"]) if usable else (),
+            draw_rank=draw, cutoff=self._cutoffs[row["module"]], order_rank=order,
+            lines=tuple(row["lines"]),
+        )  # fmt: skip
+
+    def _ranks(self, row: LedgerRow, module: Mapping[str, Any]) -> tuple[str, str]:
+        """Return the rank that the row's fraction was drawn by, and the order rank of copy 0."""
+        digest, occurrence = bytes.fromhex(row["content_digest"]), row["occurrence"]
+        whole = int(str(module["weight"]).partition(".")[0])
+        draw = Ranker(DRAW_LABEL, self._seed, row["module"]).rank(digest, occurrence, whole)
+        order = Ranker(ORDER_LABEL, self._seed, row["module"]).rank(digest, occurrence)
+        return draw.hex(), order.hex()
+
+
+def _paths_of(path: Path) -> OutputPaths:
+    data = path
+    if path.name.endswith(".manifest.json"):
+        subject = _manifest(path)["subject"][0]["name"]
+        data = path.with_name(Path(subject).name)
+    paths = OutputPaths(data)
+    recover(paths)
+    for part in (paths.manifest, paths.ledger):
+        if not part.is_file():
+            message = f"no such file; explain a {SUFFIX} file to read the sources instead"
+            raise UsageError(Problem(str(part), message))
+    return paths
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    from teapot.schemas import schema_faults
+    from teapot.strictyaml import YamlDocument
+
+    try:
+        value = loads(path.read_bytes())
+    except OSError as error:
+        raise UsageError(Problem(str(path), f"cannot be read: {error.strerror}")) from error
+    except CanonicalError as error:
+        raise DataError(Problem(str(path), f"is not a manifest: {error}")) from error
+    document = YamlDocument(str(path), value, {})
+    faults = list(schema_faults("manifest", document))
+    if faults or not isinstance(value, dict):
+        raise DataError(*document.problems(faults[:5]))
+    return value
+
+
+def _lines_with(data: Path, text: str) -> Iterator[int]:
+    """Yield the numbers of the first lines whose canonical bytes hold `text`."""
+    needle, found = dumps(text)[1:-1], 0
+    if not data.is_file():
+        return
+    with data.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if needle in line:
+                yield number
+                found += 1
+                if found > MAX_MATCHES:
+                    return

@@ -1,0 +1,181 @@
+"""Writing several files as one: beside their places first, then renamed, all or none.
+
+While a run writes `train.jsonl` and its companions, everything lies in the folder
+`.train.teapot-run` beside them, which is locked. When all files are whole and on disk, a journal in
+that folder names the renames; from then on they will happen, if need be in the next run that looks
+here (`recover`). A run that is killed before leaves nothing but that folder, which the next removes.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from teapot.errors import OutputError, Problem
+
+_JOURNAL = "commit.json"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputPaths:
+    """The files of one composition; all share a folder and a stem."""
+
+    data: Path
+
+    @property
+    def stem(self) -> str:
+        """Return the data file's name without `.jsonl`."""
+        return self.data.name.removesuffix(".jsonl")
+
+    @property
+    def ledger(self) -> Path:
+        """Return the ledger's path."""
+        return self.data.with_name(f"{self.stem}.ledger.parquet")
+
+    @property
+    def manifest(self) -> Path:
+        """Return the manifest's path."""
+        return self.data.with_name(f"{self.stem}.manifest.json")
+
+    @property
+    def run_folder(self) -> Path:
+        """Return the folder in which a run prepares its files."""
+        return self.data.with_name(f".{self.stem}.teapot-run")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The locked folder of one run; files put here by their final names are renamed by `commit`."""
+
+    folder: Path
+
+    def path(self, final: Path) -> Path:
+        """Return where a file is prepared that will end at `final`."""
+        return self.folder / final.name
+
+    def commit(self, finals: Sequence[Path]) -> None:
+        """Put all prepared files in their places; once begun, it will be finished."""
+        for final in finals:
+            _sync(self.path(final))
+        journal = self.folder / _JOURNAL
+        draft = self.folder / f"{_JOURNAL}.draft"
+        draft.write_text(json.dumps([final.name for final in finals]), encoding="utf-8")
+        _sync(draft)
+        draft.replace(journal)
+        _sync(self.folder)
+        _finish(self.folder)
+
+
+@contextmanager
+def staged(paths: OutputPaths) -> Iterator[Stage]:
+    """Give a locked, empty folder beside the output; remove it in the end, whatever happens.
+
+    Raises:
+        OutputError: the folder is missing, read-only or full, or another run writes this output.
+    """
+    parent = paths.data.parent
+    if not parent.is_dir():
+        raise OutputError(Problem(str(parent), "no such folder; create it, or choose -o elsewhere"))
+    if paths.data.is_dir():
+        raise OutputError(Problem(str(paths.data), "is a folder, expected the name of a file"))
+    with _explained(paths), _locked(paths.run_folder, create=True) as folder:
+        _finish(folder)
+        _empty(folder)
+        try:
+            yield Stage(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def recover(paths: OutputPaths) -> None:
+    """Finish the renames of a run that was killed while it put its files in place."""
+    if not (paths.run_folder / _JOURNAL).exists():
+        return
+    with _explained(paths), _locked(paths.run_folder, create=False) as folder:
+        _finish(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path, *, create: bool) -> Iterator[Path]:
+    """Hold a lock on a folder that no other run may have replaced or removed meanwhile."""
+    while True:
+        if create:
+            folder.mkdir(exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            _lock(handle, folder)
+            if _is_same(handle, folder):
+                yield folder
+                return
+        finally:
+            os.close(handle)
+
+
+def _lock(handle: int, folder: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        output = folder.name.removeprefix(".").removesuffix(".teapot-run")
+        message = "another run is writing this output; wait for it, or choose another with -o"
+        raise OutputError(Problem(str(folder.with_name(output)), message)) from error
+
+
+def _is_same(handle: int, folder: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), folder.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _finish(folder: Path) -> None:
+    """Do the renames that the journal names and that are not done yet."""
+    journal = folder / _JOURNAL
+    if not journal.exists():
+        return
+    for name in json.loads(journal.read_text(encoding="utf-8")):
+        prepared = folder / name
+        if prepared.exists():
+            prepared.replace(folder.parent / name)
+    _sync(folder.parent)
+    journal.unlink()
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _explained(paths: OutputPaths) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reasons = {
+            errno.ENOSPC: "the disk is full; nothing was changed. Free some space, or choose -o elsewhere",
+            errno.EDQUOT: "the disk quota is used up; nothing was changed",
+            errno.EACCES: "no permission to write here; choose -o elsewhere",
+            errno.EPERM: "no permission to write here; choose -o elsewhere",
+            errno.EROFS: "the file system is read-only; choose -o elsewhere",
+        }
+        if error.errno not in reasons:
+            raise
+        raise OutputError(Problem(str(paths.data.parent), reasons[error.errno])) from error

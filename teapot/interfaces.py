@@ -1,0 +1,79 @@
+"""What a plug-in implements. The name of its entry point is the word that stands in the YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from teapot.model.module import SourceSpec
+from teapot.model.record import Fault, Record, Row
+
+DigestOf = Literal["file", "rows"]
+Progress = Callable[[str, int, int | None], None]
+
+
+def silent(what: str, done: int, total: int | None) -> None:
+    """Report no progress."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceIdentity:
+    """What was read: declared uri, resolved revision, and the digest of the very bytes parsed.
+
+    `bytes` is the size of what was hashed: the file as it lies (compressed or not), or the rows as
+    canonical JSON lines where there is no file.
+    """
+
+    uri: str
+    sha256: str
+    bytes: int
+    rows: int
+    revision: str | None = None
+    digest_of: DigestOf = "file"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceContext:
+    """What a source may lean on: the module file's folder, the cache, the network or not."""
+
+    folder: Path
+    offline: bool = False
+    cache: Path | None = None
+    progress: Progress = field(default=silent)
+
+
+class SourceReader(Protocol):
+    """The rows of one source, once, in order."""
+
+    def __iter__(self) -> Iterator[tuple[int, Row | Fault]]:
+        """Yield each row with its number from 1, or the fault that kept it from being parsed."""
+        ...
+
+    def identity(self) -> SourceIdentity:
+        """Return what was read; valid once the rows are exhausted."""
+        ...
+
+
+class Source(Protocol):
+    """Entry-point group `teapot.sources`: opens one kind of place that rows lie in."""
+
+    def open(self, spec: SourceSpec, context: SourceContext) -> SourceReader:
+        """Return a reader of the source's rows.
+
+        Raises:
+            SourceError: the source is missing or cannot be reached.
+            DataError: what is there is not what was declared.
+        """
+        ...
+
+
+class Check(Protocol):
+    """Entry-point group `teapot.checks`: says what is wrong with a record."""
+
+    name: str
+
+    def run(self, record: Record) -> Sequence[Fault]:
+        """Return every fault found; an empty sequence lets the record pass."""
+        ...

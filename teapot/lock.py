@@ -1,0 +1,105 @@
+"""`teapot.lock`: every source of a mix pinned to revision, digest and rows, and what refuses others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from teapot.canonical import CanonicalError, dumps_readable, loads
+from teapot.errors import DataError, Problem, UsageError
+from teapot.model.report import SourceReport
+from teapot.resolve import ModuleInMix, ResolvedMix
+
+FILE = "teapot.lock"
+FORMAT = "teapot/lock/v1"
+_KEYS = ("digest_of", "kind", "revision", "rows", "sha256", "uri")
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """The pins of a lock file, by module and source id."""
+
+    path: Path
+    teapot: str
+    pins: Mapping[str, Mapping[str, Any]]
+
+    @classmethod
+    def read(cls, path: Path) -> Lock:
+        """Return the lock in a file.
+
+        Raises:
+            UsageError: there is none, or it is not a lock of this format.
+        """
+        try:
+            value = loads(path.read_bytes())
+        except OSError as error:
+            message = "no lock here; `teapot lock CONFIG` writes one"
+            raise UsageError(Problem(str(path), message)) from error
+        except CanonicalError as error:
+            raise UsageError(Problem(str(path), f"is not a lock: {error}")) from error
+        if not isinstance(value, dict) or value.get("format") != FORMAT:
+            raise UsageError(Problem(str(path), f"is not a lock of the format {FORMAT}"))
+        return cls(path, str(value.get("teapot")), value.get("sources", {}))
+
+    @classmethod
+    def of(cls, path: Path, teapot: str, sources: Sequence[SourceReport]) -> Lock:
+        """Return the lock that pins sources as they were just read."""
+        pins = {_name(source): {key: getattr(source, key) for key in _KEYS} for source in sources}
+        return cls(path, teapot, pins)
+
+    def to_bytes(self) -> bytes:
+        """Return the bytes of the lock file."""
+        value = {"format": FORMAT, "teapot": self.teapot, "sources": dict(self.pins)}
+        return dumps_readable(value)
+
+    def pin(self, mix: ResolvedMix) -> ResolvedMix:
+        """Return the mix with every source at its locked revision.
+
+        Raises:
+            DataError: the mix has a source that the lock does not name.
+        """
+        missing = [
+            f"{module.name} {source.id}"
+            for module in mix.modules
+            for source in module.sources
+            if f"{module.name} {source.id}" not in self.pins
+        ]
+        if missing:
+            message = f"does not pin {', '.join(missing)}; run `teapot lock` again"
+            raise DataError(Problem(str(self.path), message))
+        return replace(mix, modules=tuple(self._pinned(module) for module in mix.modules))
+
+    def compare(self, sources: Sequence[SourceReport]) -> None:
+        """Refuse sources that are not what the lock pins.
+
+        Raises:
+            DataError: one differs; names every difference.
+        """
+        problems = []
+        for source in sources:
+            pin = self.pins.get(_name(source))
+            if pin is None:
+                problems.append(Problem(str(self.path), f"does not pin {_name(source)}"))
+                continue
+            for key in ("sha256", "rows", "uri"):
+                if pin.get(key) != getattr(source, key):
+                    found = f"{key} is {getattr(source, key)}, locked is {pin.get(key)}"
+                    problems.append(Problem(f"{self.path}", f"{_name(source)}: {found}"))
+        if problems:
+            raise DataError(*problems)
+
+    def _pinned(self, use: ModuleInMix) -> ModuleInMix:
+        sources = tuple(
+            replace(source, revision=self.pins[f"{use.name} {source.id}"].get("revision"))
+            if source.repo is not None
+            else source
+            for source in use.module.sources
+        )
+        file = replace(use.file, module=replace(use.module, sources=sources))
+        return replace(use, file=file)
+
+
+def _name(source: SourceReport) -> str:
+    return f"{source.module} {source.id}"

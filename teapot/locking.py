@@ -1,0 +1,42 @@
+"""The use case `lock`: pins what every source of a mix holds now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from teapot import __version__
+from teapot.compose import plan
+from teapot.errors import Problem, UsageError
+from teapot.lock import FILE, Lock
+from teapot.resolve import MixOptions
+
+
+def lock(config: Path, options: MixOptions, *, update: Sequence[str] = ()) -> Lock:
+    """Read every source of a mix and write `teapot.lock` beside the config.
+
+    Pins of other mixes in the file stay. With `update`, only those modules are pinned anew, and
+    the others must still be what the lock says.
+
+    Raises:
+        UsageError: `update` names a module that is not in the mix.
+        DataError: a module that was not to be updated has changed.
+    """
+    path = config.parent / FILE
+    known = Lock.read(path) if path.exists() else Lock(path, __version__, {})
+    sources = plan(config, options).report.sources
+    present = {source.module for source in sources}
+    for name in update:
+        if name not in present:
+            known_names = ", ".join(sorted(present))
+            raise UsageError(Problem(name, f"not a module of this mix, which has {known_names}"))
+    if update:
+        known.compare([source for source in sources if source.module not in update])
+        sources = tuple(source for source in sources if source.module in update)
+    pins = {**known.pins, **Lock.of(path, __version__, sources).pins}
+    made = replace(known, teapot=__version__, pins=dict(sorted(pins.items())))
+    draft = path.with_name(f".{FILE}.draft")
+    draft.write_bytes(made.to_bytes())
+    draft.replace(path)
+    return made

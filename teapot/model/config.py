@@ -1,0 +1,235 @@
+"""A config: one mix, as its author wrote it, with types and without defaults resolved elsewhere.
+
+Every class has exactly the fields of its object in `schemas/config.schema.json`; a test compares
+them. Values come from `from_dict` after the schema has accepted them, so nothing is checked twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Literal
+
+BadRowPolicy = Literal["fail", "drop"]
+DuplicatePolicy = Literal["keep", "drop"]
+ALL_LICENSES = "all"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Base:
+    """The model that will be trained, and how."""
+
+    model: str | None = None
+    method: str = "qlora"
+    quantization: str = "nf4"
+    deepspeed: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModuleUse:
+    """One module's place in a mix; `repeat` is None where `training.weights` decides."""
+
+    enabled: bool = True
+    repeat: Decimal | None = None
+    on_bad_row: BadRowPolicy | None = None
+    max_bad_rows: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class License:
+    """Which licences may enter: SPDX ids, or None for every valid one (`allowed: all`)."""
+
+    allowed: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hardware:
+    """What the training machine has; memory in GB of each GPU and of the host."""
+
+    gpus: int | None = None
+    vram_gb: Decimal | None = None
+    ram_gb: Decimal | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Training:
+    """The recipe of the fine-tune, and the weights of the mix."""
+
+    epochs: Decimal | None = None
+    learning_rate: Decimal | None = None
+    lora_r: int | None = None
+    lora_alpha: int | None = None
+    batch_size: int | None = None
+    gradient_accumulation: int | None = None
+    max_length: int | None = None
+    warmup_ratio: Decimal | None = None
+    chat_template: str = "auto"
+    seed: int = 42
+    strip_think: bool = False
+    include_reasoning: bool = False
+    weights: Mapping[str, Decimal] = field(default_factory=dict)
+    notes: str | None = None
+    gradient_checkpointing: bool | None = None
+    system_prompt: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Output:
+    """Where the data file goes, and what is made of the trained model later."""
+
+    file: str | None = None
+    format: str | None = None
+    quantizations: tuple[str, ...] = ()
+    sbom: bool = False
+    sbom_format: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Eval:
+    """Which evaluations must pass after training."""
+
+    required: bool = False
+    abort_on_failure: bool = False
+    sealed_suites: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expect:
+    """What the result must be; a moved source is then an error instead of another mix."""
+
+    examples: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Duplicates:
+    """What happens to records with equal content, and which module keeps its copy."""
+
+    policy: DuplicatePolicy = "keep"
+    prefer: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """One mix: which modules, how much of each, which licences, which seed, which base."""
+
+    license: License
+    modules: Mapping[str, ModuleUse]
+    base: Base = Base()
+    hardware: Hardware = Hardware()
+    training: Training = field(default_factory=Training)
+    output: Output = Output()
+    eval: Eval = Eval()
+    curations: Mapping[str, str] = field(default_factory=dict)
+    expect: Expect = Expect()
+    duplicates: Duplicates = Duplicates()
+    on_bad_row: BadRowPolicy | None = None
+    max_bad_rows: int | None = None
+    checks: tuple[str, ...] = ()
+    tokenizer: str | None = None
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Config:
+        """Return the config that a mapping accepted by the schema describes."""
+        made: dict[str, Any] = {
+            key: _SECTIONS[key](item) if key in _SECTIONS else item for key, item in value.items()
+        }
+        if "checks" in made:
+            made["checks"] = tuple(made["checks"])
+        return cls(**made)
+
+    def weight(self, module: str) -> Decimal:
+        """Return how many times `module` enters: its `repeat`, else its weight, else 1; 0 is off."""
+        use = self.modules[module]
+        if not use.enabled:
+            return Decimal(0)
+        return (
+            use.repeat if use.repeat is not None else self.training.weights.get(module, Decimal(1))
+        )
+
+
+def decimal_of(value: int | Decimal | str) -> Decimal:
+    """Return a number that may be written as text (`2e-4` is text in YAML 1.1) exactly."""
+    return Decimal(str(value))
+
+
+def _module_uses(value: Mapping[str, Any]) -> Mapping[str, ModuleUse]:
+    return {name: _module_use(use) for name, use in value.items()}
+
+
+def _module_use(value: bool | Mapping[str, Any]) -> ModuleUse:
+    if isinstance(value, bool):
+        return ModuleUse(enabled=value)
+    made = dict(value)
+    if "weight" in made:
+        made["repeat"] = made.pop("weight")
+    if "repeat" in made:
+        made["repeat"] = decimal_of(made["repeat"])
+    return ModuleUse(**made)
+
+
+def _license(value: Mapping[str, Any]) -> License:
+    allowed = value["allowed"]
+    if allowed == ALL_LICENSES:
+        return License(allowed=None)
+    return License(allowed=tuple(sorted(set(allowed))))
+
+
+def _hardware(value: Mapping[str, Any]) -> Hardware:
+    made = dict(value)
+    for key in ("vram_gb", "ram_gb"):
+        if key in made:
+            made[key] = decimal_of(made[key])
+    return Hardware(**made)
+
+
+def _training(value: Mapping[str, Any]) -> Training:
+    made = dict(value)
+    for key in ("epochs", "learning_rate", "warmup_ratio"):
+        if key in made:
+            made[key] = decimal_of(made[key])
+    weights = made.get("weights", {})
+    made["weights"] = {name: decimal_of(weight) for name, weight in weights.items()}
+    return Training(**made)
+
+
+def _base(value: Mapping[str, Any]) -> Base:
+    made = dict(value)
+    if "quantization" in made:
+        made["quantization"] = str(made["quantization"])
+    return Base(**made)
+
+
+def _output(value: str | Mapping[str, Any]) -> Output:
+    if isinstance(value, str):
+        return Output(file=value)
+    made = dict(value)
+    made["quantizations"] = tuple(made.get("quantizations", ()))
+    return Output(**made)
+
+
+def _eval(value: Mapping[str, Any]) -> Eval:
+    made = dict(value)
+    made["sealed_suites"] = tuple(made.get("sealed_suites", ()))
+    return Eval(**made)
+
+
+def _duplicates(value: str | Mapping[str, Any]) -> Duplicates:
+    if isinstance(value, str):
+        return Duplicates(policy="drop" if value == "drop" else "keep")
+    made = dict(value)
+    made["prefer"] = tuple(made.get("prefer", ()))
+    return Duplicates(**made)
+
+
+_SECTIONS: Mapping[str, Any] = {
+    "base": _base,
+    "modules": _module_uses,
+    "license": _license,
+    "hardware": _hardware,
+    "training": _training,
+    "output": _output,
+    "eval": _eval,
+    "expect": lambda value: Expect(**value),
+    "duplicates": _duplicates,
+}

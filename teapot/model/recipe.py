@@ -1,0 +1,72 @@
+"""The recipe: the part of a resolved config that decides bytes, every source pinned.
+
+Base, hardware and hyper-parameters are not in it, so one mix has one recipe whatever it trains.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from teapot.canonical import dumps
+from teapot.digest import sha256_hex
+
+FORMAT = "teapot/recipe/v1"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecipeSource:
+    """One source as it was read; None where a declaration is silent."""
+
+    id: str
+    kind: str
+    uri: str
+    revision: str | None
+    sha256: str
+    rows: int
+    license: str | None
+    query: str | None
+    format: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecipeModule:
+    """What of a module and its use decides which bytes it gives; `weight` is decimal text."""
+
+    name: str
+    version: str
+    weight: str
+    license: str
+    fields: dict[str, str | None]
+    ignore_message_keys: tuple[str, ...]
+    system_prompt: dict[str, str] | None
+    reasoning: str
+    repair: tuple[str, ...]
+    checks: tuple[str, ...]
+    max_length: int | None
+    on_bad_row: str
+    max_bad_rows: int | None
+    sources: tuple[RecipeSource, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """Everything that decides the bytes of a data file; `licenses` is `all` or the allowed ids."""
+
+    format: str
+    seed: int
+    licenses: str | tuple[str, ...]
+    duplicates: str
+    prefer: tuple[str, ...]
+    strip_think: bool
+    include_reasoning: bool
+    max_bad_rows: int | None
+    modules: tuple[RecipeModule, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the recipe as JSON values."""
+        return asdict(self)
+
+    def sha256(self) -> str:
+        """Return the SHA-256 of the recipe's canonical JSON as 64 hex digits."""
+        return sha256_hex(dumps(self.to_dict()))

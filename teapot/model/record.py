@@ -1,0 +1,90 @@
+"""Rows, records and the reasons why a row is not a record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NotRequired, TypedDict
+
+Row = Mapping[str, Any]
+
+
+class Function(TypedDict):
+    """The function a tool call names, with its arguments as JSON text."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(TypedDict):
+    """One call of a tool by the assistant."""
+
+    type: str
+    function: Function
+    id: NotRequired[str]
+
+
+class Message(TypedDict):
+    """One turn of a record, JSON-shaped: the only mapping that crosses function borders."""
+
+    role: str
+    content: str
+    name: NotRequired[str]
+    tool_calls: NotRequired[list[ToolCall]]
+    tool_call_id: NotRequired[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One named thing wrong with a row; `message_index` counts turns from 0."""
+
+    code: str
+    message: str
+    message_index: int | None = None
+
+    def __str__(self) -> str:
+        at = "" if self.message_index is None else f"messages[{self.message_index}]: "
+        return f"{at}{self.message} [{self.code}]"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """One training example; it has exactly the fields of `schemas/record.schema.json`."""
+
+    id: str
+    license: str
+    messages: list[Message]
+    module: str
+    source: str
+    category: str | None = None
+    tools: list[Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """A record that has passed every check, as bytes.
+
+    `line` is the output line without its LF; `content_digest` the SHA-256 of the canonical
+    `{messages, tools}`; `characters` counts the code points of all contents.
+    """
+
+    id: str
+    license: str
+    line: bytes
+    content_digest: bytes
+    characters: int
+    repairs: tuple[str, ...] = ()
+    digest_before: bytes | None = None
+    messages: list[Message]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dropped:
+    """A row that does not enter the mix, with the reason's code and its detail."""
+
+    reason: str
+    detail: str
+    id: str | None = None
+    license: str | None = None
+    content_digest: bytes | None = None
+    bad: bool = True

@@ -1,0 +1,31 @@
+"""Ranks: the content-derived keys by which rows are drawn and ordered.
+
+    rank = SHA-256(label NUL seed NUL module NUL content-digest occurrence copy)
+
+`label` is `teapot/draw/v1` when choosing the rows of a fraction and `teapot/order/v1` when sorting
+the output: with one label for both, a module with weight 0.3 would lie wholly in the first third of
+the file. `seed` is decimal ASCII, `module` UTF-8, the digest 32 bytes, `occurrence` (which of
+several equal records in a module) and `copy` (which repetition) unsigned 32-bit big-endian numbers.
+No random-number stream is used, so nothing but these values decides choice and order.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+DRAW_LABEL = b"teapot/draw/v1"
+ORDER_LABEL = b"teapot/order/v1"
+
+
+class Ranker:
+    """Ranks for one label, seed and module; the shared prefix is hashed once."""
+
+    def __init__(self, label: bytes, seed: int, module: str) -> None:
+        self._prefix = sha256(b"\0".join((label, str(seed).encode(), module.encode(), b"")))
+
+    def rank(self, content_digest: bytes, occurrence: int = 0, copy: int = 0) -> bytes:
+        """Return the 32-byte rank of one copy of one record."""
+        hasher = self._prefix.copy()
+        hasher.update(content_digest)
+        hasher.update(occurrence.to_bytes(4, "big") + copy.to_bytes(4, "big"))
+        return hasher.digest()

@@ -1,0 +1,254 @@
+"""From a row to an example: the one pure step that every row of every source goes through.
+
+The order is fixed: read the turns, place reasoning and system text, repair what the module asks
+for, judge the licence, check, apply the reasoning policy, make the bytes. A row ends as `Example` or
+as `Dropped` with its reason, never otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from teapot.canonical import CanonicalError, dumps, dumps_plain, loads, plain
+from teapot.digest import sha256
+from teapot.interfaces import Check
+from teapot.licensing import LicenseJudge
+from teapot.messages import Turns, read_turns
+from teapot.model.module import FieldMap, Module, ReasoningPolicy, SourceSpec, SystemPrompt
+from teapot.model.record import Dropped, Example, Fault, Message, Record, Row
+from teapot.repairs import repair_messages
+from teapot.thinking import has_thought, strip_thought, with_thought
+
+MIXED = "mixed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordOptions:
+    """What of a recipe bears on single rows."""
+
+    licenses: LicenseJudge
+    checks: Sequence[Check]
+    strip_think: bool = False
+    include_reasoning: bool = False
+
+
+class RecordMaker:
+    """Makes the examples of one source of one module."""
+
+    def __init__(self, module: Module, source: SourceSpec, options: RecordOptions) -> None:
+        self._module = module
+        self._source = source
+        self._options = options
+        self._ignored = frozenset(module.ignore_message_keys)
+        self._reasoning: ReasoningPolicy = "strip" if options.strip_think else module.reasoning
+        self._tail = b',"module":%b,"source":%b' % (dumps(module.name), dumps(source.id))
+
+    def make(self, row: Row) -> Example | Dropped:
+        """Return the example that `row` makes, or why it makes none."""
+        try:
+            return self._make(row)
+        except CanonicalError as error:
+            fault = Fault("schema", f"cannot be written as strict JSON: {error}")
+            return _bad([fault], None, None)
+
+    def _make(self, row: Row) -> Example | Dropped:
+        identity, category, faults = _names(row, self._module.fields)
+        turns = _turns(row, self._module.fields, self._ignored)
+        tools = _tools(row, self._module.fields, faults)
+        verdict = self._options.licenses.judge(self._license_of(row))
+        faults.extend(turns.faults)
+        if isinstance(verdict, Fault):
+            return _bad([*faults, verdict], identity, None)
+        if faults:
+            return _bad(faults, identity, verdict.text)
+        messages = self._placed(turns.messages, row)
+        digest_before, repairs = None, ()
+        if self._module.repair:
+            before = messages
+            messages, repairs = repair_messages(messages, self._module.repair)
+            digest_before = sha256(_content(before, tools)[0]) if repairs else None
+        if not verdict.allowed:
+            digest = sha256(_content(messages, tools)[0])
+            return Dropped(
+                reason="license", detail=f"{verdict.text} is not among the allowed licences",
+                id=identity, license=verdict.text, content_digest=digest, bad=False,
+            )  # fmt: skip
+        record = Record(
+            id=identity or "", license=verdict.text, messages=messages, category=category,
+            module=self._module.name, source=self._source.id, tools=tools,
+        )  # fmt: skip
+        checked = self._checked(record)
+        if isinstance(checked, Dropped):
+            return checked
+        return self._example(checked, repairs, digest_before)
+
+    def _license_of(self, row: Row) -> object:
+        named = self._module.fields.license
+        if named is not None or self._module.license == MIXED:
+            return row.get(named or "license")
+        own = row.get("license")
+        return own if own is not None else self._source.license or self._module.license
+
+    def _placed(self, messages: list[Message], row: Row) -> list[Message]:
+        """Return the turns with reasoning and system text where the module and config want them."""
+        column = self._module.fields.reasoning
+        reasoning = row.get(column) if column and self._options.include_reasoning else None
+        if isinstance(reasoning, str) and reasoning.strip():
+            messages = _with_reasoning(messages, reasoning)
+        prompt = self._module.system_prompt
+        return _with_system(messages, prompt) if prompt is not None else messages
+
+    def _checked(self, record: Record) -> Record | Dropped:
+        faults = [fault for check in self._options.checks for fault in check.run(record)]
+        thoughtful = any(
+            message["role"] == "assistant" and has_thought(message["content"])
+            for message in record.messages
+        )
+        if self._reasoning == "require" and not thoughtful:
+            faults.append(Fault("reasoning-missing", "no thought, and the module requires one"))
+        if self._reasoning == "forbid" and thoughtful:
+            faults.append(Fault("reasoning-forbidden", "a thought, and the module forbids them"))
+        if faults:
+            return _bad(faults, record.id or None, record.license)
+        if self._reasoning != "strip" or not thoughtful:
+            return record
+        return Record(
+            id=record.id, license=record.license, messages=_stripped(record.messages),
+            category=record.category, module=record.module, source=record.source,
+            tools=record.tools,
+        )  # fmt: skip
+
+    def _example(
+        self, record: Record, repairs: tuple[str, ...], digest_before: bytes | None
+    ) -> Example:
+        content, messages, tools = _content(record.messages, record.tools)
+        digest = sha256(content)
+        identity = record.id or f"{record.source}-{digest.hex()[:16]}"
+        line = self._line(record, identity, messages, tools)
+        return Example(
+            id=identity, license=record.license, line=line, content_digest=digest,
+            characters=sum([len(message["content"]) for message in record.messages]),
+            repairs=repairs, digest_before=digest_before, messages=record.messages,
+        )  # fmt: skip
+
+    def _line(self, record: Record, identity: str, messages: bytes, tools: bytes | None) -> bytes:
+        """Return the record's canonical bytes; its keys stand here in their sorted order."""
+        head = b"{"
+        if record.category is not None:
+            head = b'{"category":' + dumps_plain(record.category) + b","
+        names = b'"id":%b,"license":%b,"messages":' % (
+            dumps_plain(identity),
+            dumps_plain(record.license),
+        )
+        end = b"}" if tools is None else b',"tools":' + tools + b"}"
+        return b"".join((head, names, messages, self._tail, end))
+
+
+def _content(messages: list[Message], tools: list[Any] | None) -> tuple[bytes, bytes, bytes | None]:
+    """Return the canonical `{messages, tools}`, and the canonical bytes of its two parts."""
+    turns = dumps_plain(messages)
+    if tools is None:
+        return b'{"messages":' + turns + b"}", turns, None
+    offered = dumps_plain(tools)
+    return b'{"messages":' + turns + b',"tools":' + offered + b"}", turns, offered
+
+
+def _bad(faults: Sequence[Fault], identity: str | None, license_text: str | None) -> Dropped:
+    detail = "; ".join(str(fault) for fault in faults)
+    return Dropped(reason=faults[0].code, detail=detail, id=identity, license=license_text)
+
+
+def _names(row: Row, fields: FieldMap) -> tuple[str | None, str | None, list[Fault]]:
+    """Return the row's id and category, and a fault for each that is neither text nor number."""
+    faults: list[Fault] = []
+    found: list[str | None] = []
+    for column in (fields.id or "id", fields.category or "category"):
+        value = row.get(column)
+        if value is None or type(value) is str:
+            found.append(value or None)
+        elif type(value) is int:
+            found.append(str(value))
+        else:
+            kind = type(value).__name__
+            faults.append(Fault("schema", f"{column} is a {kind}, expected text or a whole number"))
+            found.append(None)
+    return found[0], found[1], faults
+
+
+def _turns(row: Row, fields: FieldMap, ignored: frozenset[str]) -> Turns:
+    if fields.user is not None or fields.assistant is not None:
+        return _exchange(row, fields)
+    columns = [fields.messages] if fields.messages else ["messages", "conversations"]
+    present = [column for column in columns if column in row]
+    if len(present) == 1:
+        return read_turns(row[present[0]], ignored)
+    wanted = " or ".join(columns)
+    if present:
+        return Turns(
+            faults=[Fault("schema", "both messages and conversations: name one in fields")]
+        )
+    keys = ", ".join(sorted(map(str, row)))[:120]
+    return Turns(faults=[Fault("schema", f"no {wanted}; the row has {keys or 'no keys'}")])
+
+
+def _exchange(row: Row, fields: FieldMap) -> Turns:
+    """Return the single exchange that plain columns make; an empty system column makes no turn."""
+    turns: list[dict[str, Any]] = []
+    for role, column in (
+        ("system", fields.system), ("user", fields.user), ("assistant", fields.assistant),
+    ):  # fmt: skip
+        if column is None or (role == "system" and not row.get(column)):
+            continue
+        if column not in row:
+            keys = ", ".join(sorted(map(str, row)))[:120]
+            return Turns(faults=[Fault("schema", f"no column {column!r}; the row has {keys}")])
+        turns.append({"role": role, "content": row[column]})
+    return read_turns(turns)
+
+
+def _tools(row: Row, fields: FieldMap, faults: list[Fault]) -> list[Any] | None:
+    column = fields.tools or "tools"
+    value = row.get(column)
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            value = loads(value.encode()) if value.strip() else []
+        except (CanonicalError, UnicodeEncodeError) as error:
+            faults.append(Fault("schema", f"{column} is not JSON text: {error}"))
+            return None
+    if isinstance(value, list) and all(isinstance(tool, Mapping) for tool in value):
+        return [plain(tool) for tool in value] or None
+    faults.append(Fault("schema", f"{column} is not a list of tool definitions"))
+    return None
+
+
+def _with_reasoning(messages: list[Message], reasoning: str) -> list[Message]:
+    placed = list(messages)
+    for index, message in enumerate(messages):
+        if message["role"] == "assistant":
+            changed = message.copy()
+            changed["content"] = with_thought(reasoning, message["content"])
+            placed[index] = changed
+            break
+    return placed
+
+
+def _with_system(messages: list[Message], prompt: SystemPrompt) -> list[Message]:
+    has_one = messages[0]["role"] == "system"
+    if has_one and prompt.mode == "missing":
+        return messages
+    system: Message = {"role": "system", "content": prompt.text}
+    return [system, *(messages[1:] if has_one else messages)]
+
+
+def _stripped(messages: list[Message]) -> list[Message]:
+    stripped: list[Message] = []
+    for message in messages:
+        changed = message.copy()
+        if message["role"] == "assistant":
+            changed["content"] = strip_thought(message["content"])
+        stripped.append(changed)
+    return stripped

@@ -1,0 +1,158 @@
+"""From what was read and planned to the numbers that people see: pure, and the same everywhere."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import numpy
+from numpy.typing import NDArray
+
+from teapot.mixing import Mix
+from teapot.model.module import SourceSpec
+from teapot.model.recipe import FORMAT, Recipe, RecipeModule, RecipeSource
+from teapot.model.report import Amount, MixReport, ModuleReport, SourceReport, decimal_text
+from teapot.resolve import ModuleInMix, ResolvedMix
+from teapot.survey import Survey
+
+_DUPLICATE = "duplicate"
+Counts = NDArray[numpy.int64]
+
+
+def report_mix(resolved: ResolvedMix, found: Survey, mix: Mix, *, tokens: bool) -> MixReport:
+    """Return the numbers of a mix; token counts are None unless a tokenizer counted."""
+    copies = numpy.bincount(mix.order, minlength=len(found.index))
+    modules = tuple(_module(m, found, mix, copies, tokens=tokens) for m in resolved.modules)
+    return MixReport(
+        modules=modules,
+        sources=tuple(found.sources),
+        licenses=_licenses(found, copies, tokens=tokens),
+        total=_amount(found, copies, slice(None), tokens=tokens),
+        duplicate_groups=mix.duplicate_groups,
+        duplicate_records=mix.duplicate_records,
+        warnings=(*resolved.warnings, *_warnings(resolved, found, modules)),
+    )
+
+
+def make_recipe(resolved: ResolvedMix, found: Survey) -> Recipe:
+    """Return the recipe of a mix whose sources have been read."""
+    config = resolved.config
+    return Recipe(
+        format=FORMAT,
+        seed=config.training.seed,
+        licenses="all" if config.license.allowed is None else config.license.allowed,
+        duplicates=config.duplicates.policy,
+        prefer=config.duplicates.prefer,
+        strip_think=config.training.strip_think,
+        include_reasoning=config.training.include_reasoning,
+        max_bad_rows=config.max_bad_rows,
+        modules=tuple(_recipe_module(resolved, module, found) for module in resolved.modules),
+    )
+
+
+def _module(
+    module: ModuleInMix, found: Survey, mix: Mix, copies: Counts, *, tokens: bool
+) -> ModuleReport:
+    tally, share = found.tallies[module.name], mix.shares[module.name]
+    span = found.index.spans[module.name]
+    part = slice(span.start, span.stop)
+    amount = _amount(found, copies, part, tokens=tokens)
+    twins = int((mix.twins[part] >= 0).sum())
+    kept = int((copies[part] > 0).sum())
+    dropped = dict(tally.dropped)
+    if twins:
+        dropped[_DUPLICATE] = twins
+    return ModuleReport(
+        name=module.name, version=module.module.version, weight=module.weight, read=tally.read,
+        dropped=dict(sorted(dropped.items())), repaired=dict(sorted(tally.repaired.items())),
+        usable=share.usable, kept=kept, unused=share.usable - kept, lines=amount.lines,
+        characters=amount.characters, tokens=amount.tokens,
+        cutoff=share.cutoff.hex() if share.cutoff else None,
+    )  # fmt: skip
+
+
+def _amount(found: Survey, copies: Counts, part: slice, *, tokens: bool) -> Amount:
+    def total(column: object) -> int:
+        values: Counts = numpy.asarray(column, dtype=numpy.int64)[part]
+        return int(values @ copies[part])
+
+    return Amount(
+        lines=int(copies[part].sum()),
+        characters=total(found.index.characters),
+        tokens=total(found.index.tokens) if tokens else None,
+    )
+
+
+def _licenses(found: Survey, copies: Counts, *, tokens: bool) -> dict[str, Amount]:
+    codes = numpy.asarray(found.index.licenses, dtype=numpy.int64)
+    amounts = {
+        name: _amount(found, numpy.where(codes == code, copies, 0), slice(None), tokens=tokens)
+        for code, name in enumerate(found.index.license_names)
+    }
+    return {name: amount for name, amount in sorted(amounts.items()) if amount.lines}
+
+
+def _warnings(resolved: ResolvedMix, found: Survey, modules: tuple[ModuleReport, ...]) -> list[str]:
+    warnings = [
+        f"{source.module}: source {source.id} holds {source.rows} rows, its module declares "
+        f"{source.expected}"
+        for source in found.sources
+        if source.expected is not None and source.expected != source.rows
+    ]
+    for use, report in zip(resolved.modules, modules, strict=True):
+        warnings.extend(_module_warnings(use, report, found.tallies[use.name].repeated_ids))
+    return warnings
+
+
+def _module_warnings(use: ModuleInMix, report: ModuleReport, repeated_ids: int) -> list[str]:
+    warnings = []
+    weight, minimum = decimal_text(use.weight), use.module.min_examples
+    if report.lines == 0:
+        warnings.append(
+            f"{use.name}: weight {weight} of {report.usable} usable records gives no line"
+        )
+    elif use.weight % 1 and report.lines == int(use.weight) * report.usable:
+        warnings.append(
+            f"{use.name}: the fraction of weight {weight} has no effect on {report.usable} records"
+        )
+    if minimum is not None and report.lines < minimum:
+        warnings.append(f"{use.name}: {report.lines} lines, its module asks for {minimum} at least")
+    if repeated_ids:
+        warnings.append(
+            f"{use.name}: {repeated_ids} rows repeat an id; records are told apart by content, "
+            "but explain ID will show several"
+        )
+    return warnings
+
+
+def _recipe_module(resolved: ResolvedMix, use: ModuleInMix, found: Survey) -> RecipeModule:
+    module = use.module
+    read = {(source.module, source.id): source for source in found.sources}
+    fields = {
+        name: getattr(module.fields, name)
+        for name in type(module.fields).__dataclass_fields__
+        if getattr(module.fields, name) is not None
+    }
+    prompt = module.system_prompt
+    return RecipeModule(
+        name=module.name, version=module.version, weight=decimal_text(use.weight),
+        license=module.license, fields=fields, ignore_message_keys=module.ignore_message_keys,
+        system_prompt={"text": prompt.text, "mode": prompt.mode} if prompt else None,
+        reasoning=module.reasoning, repair=module.repair,
+        checks=tuple(sorted({*module.checks, *resolved.config.checks})),
+        max_length=module.max_length, on_bad_row=use.on_bad_row, max_bad_rows=use.max_bad_rows,
+        sources=tuple(
+            _recipe_source(spec, read[module.name, spec.id]) for spec in use.sources
+        ),
+    )  # fmt: skip
+
+
+def _recipe_source(spec: SourceSpec, read: SourceReport) -> RecipeSource:
+    return RecipeSource(
+        id=spec.id, kind=spec.kind, uri=read.uri, revision=read.revision, sha256=read.sha256,
+        rows=read.rows, license=spec.license, query=spec.query, format=spec.format,
+    )  # fmt: skip
+
+
+def share_of(part: int, whole: int) -> Decimal:
+    """Return a percentage with one place, for tables."""
+    return (Decimal(100) * part / whole).quantize(Decimal("0.1")) if whole else Decimal("0.0")

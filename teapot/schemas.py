@@ -1,0 +1,137 @@
+"""The JSON Schemas of Teapot's formats, and their faults in words that a user understands."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from functools import lru_cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from teapot.errors import UsageError
+from teapot.strictyaml import Path_, YamlDocument
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+    from jsonschema.protocols import Validator
+
+SCHEMAS = ("config", "ledger", "manifest", "module", "record")
+_KINDS = {
+    "object": "a mapping", "array": "a list", "string": "text", "integer": "a whole number",
+    "number": "a number", "boolean": "true or false", "null": "nothing",
+}  # fmt: skip
+
+
+def schema_text(name: str) -> str:
+    """Return the text of one schema.
+
+    Raises:
+        UsageError: there is no schema of this name.
+    """
+    if name not in SCHEMAS:
+        raise UsageError(f"no schema {name!r}, expected one of {', '.join(SCHEMAS)}")
+    return files("teapot_schemas").joinpath(f"{name}.schema.json").read_text(encoding="utf-8")
+
+
+def schema_faults(name: str, document: YamlDocument) -> Iterator[tuple[Path_, str]]:
+    """Yield the path and the words of every fault that a schema finds in a document."""
+    for error in _validator(name).iter_errors(document.value):
+        yield from _in_words(error, ())
+
+
+@lru_cache(maxsize=8)
+def _validator(name: str) -> Validator:
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(json.loads(schema_text(name)))
+
+
+def _in_words(error: ValidationError, above: Path_) -> Iterator[tuple[Path_, str]]:
+    path = (*above, *error.relative_path)
+    found, expected = error.instance, error.validator_value
+    keyword = str(error.validator)
+    if keyword == "additionalProperties" and isinstance(found, Mapping):
+        known = list(error.schema.get("properties", {}))
+        for key in found.keys() - set(known):
+            yield (*path, key), f"no such key{_near(key, known)}"
+    elif keyword == "required":
+        for key in set(expected) - found.keys():
+            yield path, f"the key {key} is missing{_described(error, key)}"
+    elif keyword == "anyOf":
+        yield from _alternatives(error, path)
+    elif keyword == "propertyNames" or error.parent and error.parent.validator == "propertyNames":
+        yield path, f"{found!r} is not a module name such as safety/consequence"
+    else:
+        yield path, _sentence(keyword, found, expected)
+
+
+def _alternatives(error: ValidationError, path: Path_) -> Iterator[tuple[Path_, str]]:
+    """Report the branch of the found type, or all types where none fits."""
+    branches: dict[int, list[ValidationError]] = {}
+    for part in error.context or ():
+        branches.setdefault(int(part.relative_schema_path[0]), []).append(part)
+    fitting = [
+        parts for parts in branches.values()
+        if not any(part.validator in ("type", "const") and not part.relative_path for part in parts)
+    ]  # fmt: skip
+    if fitting:
+        for part in fitting[0]:
+            yield from _in_words(part, path)
+        return
+    wanted = [
+        _expected(part.validator, part.validator_value)
+        for parts in branches.values()
+        for part in parts
+    ]
+    yield path, f"found {shown(error.instance)}, expected {' or '.join(wanted)}"
+
+
+def _sentence(keyword: str, found: Any, expected: Any) -> str:
+    if keyword == "minItems":
+        return "the list is empty, expected at least one item"
+    if keyword in ("minLength", "minProperties"):
+        return "it is empty"
+    if keyword == "uniqueItems":
+        return "an item stands twice"
+    return f"found {shown(found)}, expected {_expected(keyword, expected)}"
+
+
+def _expected(keyword: Any, expected: Any) -> str:
+    words = {
+        "minimum": f"a number not below {expected}", "maximum": f"a number not above {expected}",
+        "exclusiveMinimum": f"a number above {expected}", "pattern": f"text like {expected}",
+        "const": str(expected),
+    }  # fmt: skip
+    if keyword == "type":
+        kinds = expected if isinstance(expected, list) else [expected]
+        return " or ".join(_KINDS[kind] for kind in kinds)
+    if keyword == "enum":
+        return "one of " + ", ".join(map(str, expected))
+    return words.get(str(keyword), f"{keyword} {expected}")
+
+
+def shown(value: Any) -> str:
+    """Return a value as errors show it, with its kind, cut short."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | Decimal):
+        return str(value)
+    if isinstance(value, str):
+        return f"the text {value[:60]!r}"
+    return "a mapping" if isinstance(value, Mapping) else "a list"
+
+
+def _near(key: object, known: list[str]) -> str:
+    near = difflib.get_close_matches(str(key), known, n=1)
+    if near:
+        return f"; did you mean {near[0]}?"
+    return f"; known are {', '.join(known)}" if known else ""
+
+
+def _described(error: ValidationError, key: str) -> str:
+    text = error.schema.get("properties", {}).get(key, {}).get("description", "")
+    return f": {text}" if text else ""

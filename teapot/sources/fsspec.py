@@ -1,0 +1,83 @@
+"""Anything that fsspec opens (s3://, gs://, az://, memory:// …), copied to the cache and read there.
+
+Credentials come from the environment, as the file system's own library reads them.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from teapot.errors import Problem, SourceError, UsageError
+from teapot.interfaces import SourceContext, SourceIdentity, SourceReader
+from teapot.model.module import SourceSpec
+from teapot.sources.local import LocalFile, Rows, open_local
+
+_BLOCK_BYTES = 4 << 20
+
+
+class FsspecSource:
+    """Source kind `fsspec`: a `url` of any file system, pinned by `sha256` where it is given."""
+
+    def open(self, spec: SourceSpec, context: SourceContext) -> SourceReader:
+        """Return a reader of a local copy of the file.
+
+        Raises:
+            UsageError: the source lacks `url`, or its file system is not installed.
+            SourceError: the file is not there, or cannot be reached.
+        """
+        where = f"source {spec.id}"
+        if spec.url is None:
+            raise UsageError(Problem(where, "kind fsspec needs url:"))
+        scheme = urlsplit(spec.url).scheme
+        if context.offline and scheme not in ("file", "memory"):
+            message = f"{spec.url} needs the network; give it with --source {spec.id}=PATH"
+            raise SourceError(Problem(where, message))
+        folder = Path(tempfile.mkdtemp(prefix="teapot-source-"))
+        try:
+            path = folder / (Path(urlsplit(spec.url).path).name or "file")
+            _copy(spec, context, path)
+            return _TemporaryReader(LocalFile(path=path, spec=spec, progress=context.progress))
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+
+class _TemporaryReader:
+    """A reader of a copy that is removed once it is read."""
+
+    def __init__(self, file: LocalFile) -> None:
+        self._path = file.path
+        self._reader = open_local(file)
+        self._identity: SourceIdentity | None = None
+
+    def __iter__(self) -> Rows:
+        try:
+            yield from self._reader
+            self._identity = self._reader.identity()
+        finally:
+            shutil.rmtree(self._path.parent, ignore_errors=True)
+
+    def identity(self) -> SourceIdentity:
+        """Return what was read."""
+        return self._identity or self._reader.identity()
+
+
+def _copy(spec: SourceSpec, context: SourceContext, path: Path) -> None:
+    import fsspec
+
+    try:
+        opened: Any = fsspec.open(spec.url, mode="rb")
+        with opened as remote, path.open("wb") as local:
+            while block := remote.read(_BLOCK_BYTES):
+                local.write(block)
+                context.progress(spec.id, local.tell(), None)
+    except (ImportError, ValueError) as error:
+        message = f"{spec.url}: {error}; install the package that opens it, such as s3fs or gcsfs"
+        raise UsageError(Problem(f"source {spec.id}", message)) from error
+    except Exception as error:  # every file system raises its own library's errors
+        message = f"{spec.url} cannot be read: {type(error).__name__}: {error}"
+        raise SourceError(Problem(f"source {spec.id}", message)) from error

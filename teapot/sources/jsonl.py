@@ -1,0 +1,182 @@
+"""JSON Lines, plain, gzip or Zstandard: one row per LF, read strictly and hashed in the same pass.
+
+U+2028 is text, CR before LF is JSON white space. Refused as a whole: a byte order mark, UTF-16, a
+broken or suspiciously large decompression. Refused as single rows: whatever is not strict JSON.
+"""
+
+from __future__ import annotations
+
+import gzip
+import sys
+import zlib
+from collections.abc import Iterator
+from typing import Any, BinaryIO, cast
+
+from teapot.canonical import CanonicalError, check_numbers, loads
+from teapot.digest import HashingReader
+from teapot.errors import DataError, SourceError
+from teapot.interfaces import SourceContext, SourceIdentity, SourceReader
+from teapot.model.module import SourceSpec
+from teapot.model.record import Fault, Row
+from teapot.sources.local import LocalFile, Rows, UnchangedGuard, check_digest, open_local
+
+MAX_LINE_BYTES = 16 << 20
+MAX_RATIO = 200
+RATIO_GRACE_BYTES = 16 << 20
+_BLOCK_BYTES = 1 << 20
+
+
+class JsonlSource:
+    """Source kind `jsonl`: a file beside the module."""
+
+    def open(self, spec: SourceSpec, context: SourceContext) -> SourceReader:
+        """Return a reader of `spec.path`, taken relative to the module file."""
+        return open_local(LocalFile(path=context.folder / (spec.path or ""), spec=spec), "jsonl")
+
+
+class JsonlReader:
+    """The rows of one JSONL file."""
+
+    def __init__(self, file: LocalFile) -> None:
+        self._file = file
+        self._guard = UnchangedGuard(file)
+        self._identity: SourceIdentity | None = None
+
+    def __iter__(self) -> Rows:
+        size = self._file.path.stat().st_size
+        number = 0
+        with self._file.path.open("rb") as raw:
+            hashing = HashingReader(raw)
+            for number, line in enumerate(split_lines(self._blocks(hashing)), start=1):
+                yield number, line if isinstance(line, Fault) else parse_row(line)
+                if number % 4096 == 0:
+                    self._file.progress(self._file.spec.id, hashing.bytes_read, size)
+            hashing.drain()
+        self._guard.check()
+        if number == 0:
+            raise DataError(self._file.problem("it is empty, expected at least one row"))
+        self._identity = SourceIdentity(
+            uri=self._file.spec.uri, revision=self._file.revision, bytes=hashing.bytes_read,
+            sha256=check_digest(self._file, hashing.hexdigest()), rows=number,
+        )  # fmt: skip
+
+    def identity(self) -> SourceIdentity:
+        """Return what was read."""
+        if self._identity is None:
+            raise SourceError(self._file.problem("its identity was asked for before it was read"))
+        return self._identity
+
+    def _blocks(self, raw: HashingReader) -> Iterator[bytes]:
+        """Yield decompressed blocks, watching the start of the text and the ratio."""
+        unpacked = 0
+        try:
+            for block in _unpacked(self._file.path.name.lower(), raw):
+                if unpacked == 0:
+                    self._check_encoding(block)
+                unpacked += len(block)
+                if unpacked > RATIO_GRACE_BYTES and unpacked > MAX_RATIO * raw.bytes_read:
+                    raise DataError(
+                        self._file.problem(
+                            f"it unpacks to more than {MAX_RATIO} times its size: a decompression "
+                            "bomb, or a file to unpack by hand"
+                        )
+                    )
+                yield block
+        except (EOFError, zlib.error, gzip.BadGzipFile, _zstd().ZstdError) as error:
+            message = f"broken or cut short, cannot be unpacked: {error}"
+            raise DataError(self._file.problem(message)) from error
+        except OSError as error:
+            message = f"cannot be read: {error.strerror or error}"
+            raise SourceError(self._file.problem(message)) from error
+
+    def _check_encoding(self, start: bytes) -> None:
+        marks = {
+            b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16",
+            b"\xef\xbb\xbf": "UTF-8 with a byte order mark",
+        }  # fmt: skip
+        for mark, name in marks.items():
+            if start.startswith(mark):
+                raise DataError(
+                    self._file.problem(f"it is {name}, expected plain UTF-8; convert it")
+                )
+
+
+def parse_row(line: bytes) -> Row | Fault:
+    """Return the object that one line holds, or why it holds none."""
+    if not line.strip():
+        return Fault("blank-line", "a line without a row")
+    try:
+        row = loads(line)
+        check_numbers(row)
+    except CanonicalError as error:
+        return Fault("json", _reason(line, str(error)))
+    if not isinstance(row, dict):
+        return Fault("json", f"a line holds {type(row).__name__}, expected an object")
+    return row
+
+
+def split_lines(blocks: Iterator[bytes]) -> Iterator[bytes | Fault]:
+    """Yield lines without their LF; a line over the cap comes as a fault and is never held whole."""
+    carry = b""
+    overlong = 0
+    for block in blocks:
+        lines = block.split(b"\n")
+        if overlong:
+            overlong += len(lines[0])
+            if len(lines) == 1:
+                continue
+            yield _overlong(overlong)
+            overlong, lines = 0, lines[1:]
+        else:
+            lines[0] = carry + lines[0]
+        carry = lines.pop()
+        for line in lines:
+            yield line if len(line) <= MAX_LINE_BYTES else _overlong(len(line))
+        if len(carry) > MAX_LINE_BYTES:
+            overlong, carry = len(carry), b""
+    if overlong:
+        yield _overlong(overlong)
+    elif carry:
+        yield carry
+
+
+def _overlong(length: int) -> Fault:
+    cap = MAX_LINE_BYTES >> 20
+    return Fault("line-too-long", f"a line of {length} bytes, at most {cap} MiB allowed")
+
+
+def _reason(line: bytes, error: str) -> str:
+    """Return why a line is not strict JSON, in a user's words where the parser's would puzzle."""
+    if error.startswith("Detected duplicate key"):
+        return error.replace("Detected duplicate key", "the key").replace(" at ", " twice, at ")
+    if "EOF while parsing" in error:
+        return f"cut short: {error}"
+    if "hex escape" in error or "surrogate" in error:
+        return f"an escape that is not a character (a lone surrogate?): {error}"
+    if "unicode" in error:
+        return f"bytes that are not UTF-8: {error}"
+    if "recursion limit" in error:
+        return f"nested too deep: {error}"
+    word = next((word for word in (b"NaN", b"Infinity") if word in line), None)
+    if word and ("expected value" in error or "invalid number" in error):
+        return f"{word.decode()} is not JSON: {error}"
+    return error
+
+
+def _unpacked(name: str, raw: HashingReader) -> Iterator[bytes]:
+    reader: Any = raw
+    if name.endswith(".gz"):
+        reader = gzip.GzipFile(fileobj=cast(BinaryIO, raw), mode="rb")
+    elif name.endswith(".zst"):
+        reader = _zstd().ZstdFile(cast(BinaryIO, raw), mode="rb")
+    while block := reader.read(_BLOCK_BYTES):
+        yield block
+
+
+def _zstd() -> Any:
+    """Return the standard library's Zstandard module, or its backport."""
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+    return zstd

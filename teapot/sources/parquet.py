@@ -1,0 +1,39 @@
+"""Parquet through pyarrow, a batch of rows at a time."""
+
+from __future__ import annotations
+
+from teapot.errors import DataError
+from teapot.interfaces import SourceContext, SourceReader
+from teapot.model.module import SourceSpec
+from teapot.sources.local import LocalFile, Rows, WholeFileReader, open_local
+
+_BATCH_ROWS = 1024
+
+
+class ParquetSource:
+    """Source kind `parquet`: a file beside the module."""
+
+    def open(self, spec: SourceSpec, context: SourceContext) -> SourceReader:
+        """Return a reader of `spec.path`, taken relative to the module file."""
+        return open_local(LocalFile(path=context.folder / (spec.path or ""), spec=spec), "parquet")
+
+
+class ParquetReader(WholeFileReader):
+    """The rows of one Parquet file."""
+
+    def rows(self) -> Rows:
+        """Yield rows in file order, numbered through all row groups."""
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+
+        number = 0
+        try:
+            with ParquetFile(self.file.path) as parquet:
+                for batch in parquet.iter_batches(batch_size=_BATCH_ROWS):
+                    for row in batch.to_pylist():
+                        number += 1
+                        yield number, row
+                    self.file.progress(self.file.spec.id, number, parquet.metadata.num_rows)
+        except (ArrowException, OSError, UnicodeDecodeError) as error:
+            message = f"cannot be read as Parquet after row {number}: {error}"
+            raise DataError(self.file.problem(message)) from error

@@ -1,0 +1,59 @@
+"""SQLite through a query, on a database opened read-only and immutable: nothing is ever written."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from urllib.parse import quote
+
+from teapot.errors import DataError, UsageError
+from teapot.interfaces import SourceContext, SourceReader
+from teapot.model.module import SourceSpec
+from teapot.model.record import Fault
+from teapot.sources.local import LocalFile, Rows, WholeFileReader, open_local
+
+
+class SqliteSource:
+    """Source kind `sqlite`: a database beside the module, and a query."""
+
+    def open(self, spec: SourceSpec, context: SourceContext) -> SourceReader:
+        """Return a reader of `spec.query` on `spec.path`, taken relative to the module file."""
+        return open_local(LocalFile(path=context.folder / (spec.path or ""), spec=spec), "sqlite")
+
+
+class SqliteReader(WholeFileReader):
+    """The rows that a query makes, by column name."""
+
+    def __init__(self, file: LocalFile) -> None:
+        if file.spec.query is None:
+            raise UsageError(file.problem("an SQLite source needs query:, a SELECT"))
+        journal = file.path.with_name(file.path.name + "-wal")
+        if journal.exists() and journal.stat().st_size:
+            raise DataError(
+                file.problem(f"{journal.name} holds changes not yet in the database; close the "
+                             "program that writes it, or checkpoint it")
+            )  # fmt: skip
+        super().__init__(file)
+
+    def rows(self) -> Rows:
+        """Yield rows in the order of the query."""
+        uri = f"file:{quote(str(self.file.path.resolve()))}?mode=ro&immutable=1"
+        number = 0
+        try:
+            with closing(sqlite3.connect(uri, uri=True)) as connection:
+                connection.execute("PRAGMA query_only = 1")
+                cursor = connection.execute(self.file.spec.query or "")
+                columns = [column[0] for column in cursor.description or ()]
+                if len(set(columns)) < len(columns) or not columns:
+                    found = ", ".join(columns) or "no columns"
+                    raise UsageError(self.file.problem(f"the query gives {found}; name each once"))
+                for number, values in enumerate(cursor, start=1):
+                    blob = next((c for c, v in zip(columns, values, strict=True)
+                                 if isinstance(v, bytes)), None)  # fmt: skip
+                    if blob is None:
+                        yield number, dict(zip(columns, values, strict=True))
+                    else:
+                        yield number, Fault("sqlite", f"the column {blob} holds a BLOB")
+        except sqlite3.Error as error:
+            message = f"the query fails after row {number}: {error}"
+            raise DataError(self.file.problem(message)) from error

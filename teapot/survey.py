@@ -1,0 +1,215 @@
+"""Pass one: reads every source once, judges every row, and keeps a compact index of what is usable.
+
+This is the hot path of the whole tool: what happens per row happens here and in `records`.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy
+
+from teapot.errors import BadRowsError, DataError, Problem
+from teapot.index import RecordIndex
+from teapot.interfaces import Check, SourceContext, SourceReader
+from teapot.ledger import LedgerSpool
+from teapot.licensing import LicensePolicy
+from teapot.model.module import SourceSpec
+from teapot.model.record import Dropped, Example, Fault, Row
+from teapot.model.report import SourceReport
+from teapot.plugins import Plugin
+from teapot.records import RecordMaker, RecordOptions
+from teapot.resolve import MixOptions, ModuleInMix, ResolvedMix
+from teapot.sourcemap import SourceMap
+from teapot.spool import LineSpool
+from teapot.tokens import TokenCounter
+
+SHOWN_BAD_ROWS = 20
+RowWatcher = Callable[[str, str, int, Row], None]
+
+
+@dataclass(slots=True)
+class Tally:
+    """The counts of one module while it is read."""
+
+    read: int = 0
+    usable: int = 0
+    bad: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    repaired: Counter[str] = field(default_factory=Counter)
+    repeated_ids: int = 0
+
+
+@dataclass(slots=True)
+class Survey:
+    """What pass one found."""
+
+    index: RecordIndex = field(default_factory=RecordIndex)
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    sources: list[SourceReport] = field(default_factory=list)
+    plugins: dict[str, Plugin] = field(default_factory=dict)
+    bad_rows: list[Problem] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sinks:
+    """Where lines and outcomes go; nowhere when a mix is only planned."""
+
+    lines: LineSpool | None = None
+    ledger: LedgerSpool | None = None
+    tokens: TokenCounter | None = None
+    watcher: RowWatcher | None = None
+
+
+def survey(
+    mix: ResolvedMix,
+    options: MixOptions,
+    checks: dict[str, list[Check]],
+    *,
+    found: Survey,
+    sinks: Sinks,
+) -> None:
+    """Read all sources of a mix into `found`; `checks` are those of each module.
+
+    Raises:
+        BadRowsError: rows failed their checks and the policy does not let them be dropped.
+        SourceError: a source is missing or cannot be reached.
+        DataError: a source is not what was declared, or a module has no usable row.
+    """
+    training = mix.config.training
+    licenses = LicensePolicy(mix.config.license.allowed)
+    places = SourceMap.gather(mix.file.path, options.sources, mix.source_ids())
+    for module in mix.modules:
+        record_options = RecordOptions(
+            licenses=licenses,
+            checks=checks[module.name],
+            strip_think=training.strip_think,
+            include_reasoning=training.include_reasoning,
+        )
+        context = SourceContext(
+            folder=module.file.path.parent,
+            offline=options.offline,
+            cache=options.cache,
+            progress=options.progress,
+        )
+        reading = _Reading(module, found, sinks)
+        for spec in module.sources:
+            reader, plugin = places.open(spec, context)
+            if plugin is not None:
+                found.plugins[f"source {plugin.name}"] = plugin
+            reading.read(spec, reader, RecordMaker(module.module, spec, record_options))
+        reading.end()
+    _judge_bad_rows(mix, found)
+    _refuse_empty(mix, found)
+
+
+class _Reading:
+    """Reads the sources of one module."""
+
+    def __init__(self, module: ModuleInMix, found: Survey, sinks: Sinks) -> None:
+        self._module = module
+        self._found = found
+        self._sinks = sinks
+        self._tally = found.tallies[module.name] = Tally()
+        self._ids = array("q")
+
+    def read(self, spec: SourceSpec, reader: SourceReader, maker: RecordMaker) -> None:
+        """Read one source to its end."""
+        name, tally = self._module.name, self._tally
+        ledger, watcher = self._sinks.ledger, self._sinks.watcher
+        self._found.index.begin_source(f"{name} {spec.id}")
+        for number, row in reader:
+            tally.read += 1
+            if isinstance(row, Fault):
+                outcome: Example | Dropped = Dropped(reason=row.code, detail=str(row))
+            else:
+                outcome = maker.make(row)
+                if watcher is not None:
+                    watcher(name, spec.id, number, row)
+            if isinstance(outcome, Example):
+                self._keep(outcome, number)
+            else:
+                self._drop(outcome, spec, number)
+            if ledger is not None:
+                ledger.add(name, spec.id, number, outcome)
+        identity = reader.identity()
+        self._found.sources.append(
+            SourceReport(
+                module=name, id=spec.id, kind=spec.kind, uri=identity.uri,
+                revision=identity.revision, sha256=identity.sha256, bytes=identity.bytes,
+                rows=identity.rows, digest_of=identity.digest_of, expected=spec.examples,
+            )
+        )  # fmt: skip
+
+    def end(self) -> None:
+        """Close the module and count its repeated ids."""
+        self._found.index.end_module(self._module.name)
+        ids = numpy.frombuffer(self._ids, dtype=numpy.int64) if self._ids else numpy.empty(0)
+        self._tally.repeated_ids = len(ids) - len(numpy.unique(ids))
+
+    def _keep(self, example: Example, number: int) -> None:
+        tally, sinks = self._tally, self._sinks
+        tally.usable += 1
+        if example.repairs:
+            tally.repaired.update(example.repairs)
+        tokens = sinks.tokens.count(example.messages) if sinks.tokens is not None else 0
+        self._found.index.add(
+            example.content_digest, example.license, row=number,
+            characters=example.characters, tokens=tokens,
+        )  # fmt: skip
+        if sinks.lines is not None:
+            sinks.lines.add(example.line)
+        self._ids.append(hash(example.id))
+
+    def _drop(self, dropped: Dropped, spec: SourceSpec, number: int) -> None:
+        tally = self._tally
+        tally.dropped[dropped.reason] += 1
+        if not dropped.bad:
+            return
+        tally.bad += 1
+        if self._module.on_bad_row == "fail" and len(self._found.bad_rows) < SHOWN_BAD_ROWS:
+            place = f"{self._module.name} {spec.id}:{number}"
+            shown = f" (id {dropped.id})" if dropped.id else ""
+            self._found.bad_rows.append(Problem(place, dropped.detail + shown))
+
+
+def _judge_bad_rows(mix: ResolvedMix, found: Survey) -> None:
+    """Fail where a bad row must fail the run, and where too many were dropped."""
+    problems = list(found.bad_rows)
+    failing = sum(found.tallies[m.name].bad for m in mix.modules if m.on_bad_row == "fail")
+    if failing > len(problems):
+        problems.append(Problem("", f"and {failing - len(problems)} more bad rows"))
+    if failing:
+        problems.append(
+            Problem("", f"{failing} bad rows; mend them, drop them with on_bad_row: drop, or let "
+                    "the module repair them")
+        )  # fmt: skip
+    total = sum(tally.bad for tally in found.tallies.values())
+    for module in mix.modules:
+        bad = found.tallies[module.name].bad
+        if module.max_bad_rows is not None and bad > module.max_bad_rows:
+            message = f"{bad} bad rows, at most {module.max_bad_rows} allowed by max_bad_rows"
+            problems.append(Problem(module.name, message))
+    limit = mix.config.max_bad_rows
+    if limit is not None and total > limit:
+        message = f"{total} bad rows in the mix, at most {limit} allowed by max_bad_rows"
+        problems.append(mix.file.problem(("max_bad_rows",), message))
+    if problems:
+        raise BadRowsError(*problems)
+
+
+def _refuse_empty(mix: ResolvedMix, found: Survey) -> None:
+    problems = []
+    for module in mix.modules:
+        tally = found.tallies[module.name]
+        if not tally.usable:
+            reasons = ", ".join(
+                f"{count} {reason}" for reason, count in sorted(tally.dropped.items())
+            )
+            message = f"no usable row of {tally.read} read ({reasons or 'no rows'}); turn it off"
+            problems.append(mix.file.problem(("modules", module.name), message))
+    if problems:
+        raise DataError(*problems)

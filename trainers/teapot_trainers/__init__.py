@@ -1,0 +1,1 @@
+"""The bases that Teapot trains, and the one loop that trains them. No base is here yet."""
