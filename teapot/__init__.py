@@ -14,15 +14,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from teapot.version import __version__
 
 if TYPE_CHECKING:
-    from teapot.checkfile import CheckReport, check_file
-    from teapot.compose import Composition, Plan, compose, plan
     from teapot.configfile import ConfigFile, load_config
     from teapot.errors import TeapotError
-    from teapot.explain import Explanation, explain
     from teapot.resolve import MixOptions
+    from teapot.usecases.checkfile import CheckReport, check_file
+    from teapot.usecases.compose import Composition, Plan, compose, plan
+    from teapot.usecases.explain import Explanation, explain
 
 __all__ = [
     "CheckReport",
@@ -41,17 +41,17 @@ __all__ = [
 ]
 
 _HOMES = {
-    "CheckReport": "teapot.checkfile",
-    "check_file": "teapot.checkfile",
-    "Composition": "teapot.compose",
-    "Plan": "teapot.compose",
-    "compose": "teapot.compose",
-    "plan": "teapot.compose",
+    "CheckReport": "teapot.usecases.checkfile",
+    "check_file": "teapot.usecases.checkfile",
+    "Composition": "teapot.usecases.compose",
+    "Plan": "teapot.usecases.compose",
+    "compose": "teapot.usecases.compose",
+    "plan": "teapot.usecases.compose",
     "ConfigFile": "teapot.configfile",
     "load_config": "teapot.configfile",
     "TeapotError": "teapot.errors",
-    "Explanation": "teapot.explain",
-    "explain": "teapot.explain",
+    "Explanation": "teapot.usecases.explain",
+    "explain": "teapot.usecases.explain",
     "MixOptions": "teapot.resolve",
 }
 

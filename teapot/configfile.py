@@ -79,7 +79,7 @@ def _weight_faults(modules: dict[str, Any], weights: dict[str, Any]) -> Iterator
             near = difflib.get_close_matches(name, modules, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             yield path, f"a weight for a module that is not in this config{hint}"
-        elif use is False or isinstance(use, dict) and use.get("enabled") is False:
+        elif use is False or (isinstance(use, dict) and use.get("enabled") is False):
             yield path, "a weight for a module that is off; turn it on, or remove the weight"
         elif isinstance(use, dict) and ("repeat" in use or "weight" in use):
             yield path, f"a second amount: modules.{name} says one already"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong at one place: `where` is `file:line`, `source:row` or a command's argument."""
+    """One thing wrong at one place; `where` is `file:line`, `source:row` or an argument."""
 
     where: str
     message: str

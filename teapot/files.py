@@ -1,9 +1,10 @@
 """Writing several files as one: beside their places first, then renamed, all or none.
 
 While a run writes `train.jsonl` and its companions, everything lies in the folder
-`.train.teapot-run` beside them, which is locked. When all files are whole and on disk, a journal in
-that folder names the renames; from then on they will happen, if need be in the next run that looks
-here (`recover`). A run that is killed before leaves nothing but that folder, which the next removes.
+`.train.teapot-run` beside them, which is locked. When all files are whole and on disk, a journal
+in that folder names the renames; from then on they will happen, if need be in the next run that
+looks here (`recover`). A run that is killed before leaves nothing but that folder, which the next
+run removes.
 """
 
 from __future__ import annotations
@@ -170,7 +171,7 @@ def _explained(paths: OutputPaths) -> Iterator[None]:
         yield
     except OSError as error:
         reasons = {
-            errno.ENOSPC: "the disk is full; nothing was changed. Free some space, or choose -o elsewhere",
+            errno.ENOSPC: "the disk is full; nothing was changed; choose -o elsewhere",
             errno.EDQUOT: "the disk quota is used up; nothing was changed",
             errno.EACCES: "no permission to write here; choose -o elsewhere",
             errno.EPERM: "no permission to write here; choose -o elsewhere",

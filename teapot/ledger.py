@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as arrow
-import pyarrow.parquet as parquet
+from pyarrow import parquet
 
 from teapot.canonical import dumps_plain
 from teapot.index import RecordIndex
@@ -74,13 +74,16 @@ class LedgerSpool:
 
     def add(self, module: str, source: str, row: int, outcome: Example | Dropped) -> None:
         """Append what became of one row; whether an example is drawn is not known yet."""
-        kept = isinstance(outcome, Example)
+        reason = detail = before = None
+        repairs: tuple[str, ...] = ()
+        if isinstance(outcome, Example):
+            before, repairs = outcome.digest_before, outcome.repairs
+        else:
+            reason, detail = outcome.reason, outcome.detail
         digest = outcome.content_digest
-        before = outcome.digest_before if kept else None
         values = (
             module, source, row, outcome.id, digest.hex() if digest else None, outcome.license,
-            None if kept else outcome.reason, None if kept else outcome.detail,
-            outcome.repairs if kept else (), before.hex() if before else None,
+            reason, detail, repairs, before.hex() if before else None,
         )  # fmt: skip
         for column, value in zip(self._columns, values, strict=True):
             column.append(value)

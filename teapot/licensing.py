@@ -1,7 +1,7 @@
 """Licences as SPDX expressions: what a text means, and whether a policy lets it in.
 
-A missing, misspelt or `unknown` licence never passes, whatever is allowed. `all` means every licence
-of the SPDX list; a `LicenseRef-…` of one's own passes only where it is listed by name.
+A missing, misspelt or `unknown` licence never passes, whatever is allowed. `all` means every
+licence of the SPDX list; a `LicenseRef-…` of one's own passes only where it is listed by name.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`teapot.lock`: every source of a mix pinned to revision, digest and rows, and what refuses others."""
+"""`teapot.lock`: every source of a mix pinned to revision, digest and rows."""
 
 from __future__ import annotations
 

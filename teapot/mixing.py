@@ -15,7 +15,7 @@ from decimal import Decimal
 import numpy
 from numpy.typing import NDArray
 
-from teapot.index import RecordIndex, keys_of, sort_order
+from teapot.index import DIGEST_BYTES, RecordIndex, keys_of, sort_order
 from teapot.model.config import Duplicates
 from teapot.ordering import DRAW_LABEL, ORDER_LABEL, Ranker
 
@@ -73,22 +73,22 @@ def plan_mix(
     module, whose occurrences must not depend on the order of rows.
     """
     groups = _equal_groups(index)
-    occurrences = _occurrences(index, groups, line_digest)
+    planner = _Planner(index, seed, _occurrences(index, groups, line_digest))
     twins = numpy.full(len(index), -1, dtype=numpy.int64)
     if duplicates.policy == "drop":
-        _drop_twins(index, groups, occurrences, twins, seed=seed, prefer=duplicates.prefer)
+        planner.drop_twins(groups, twins, duplicates.prefer)
     shares: dict[str, Share] = {}
     lines: list[tuple[str, int, Numbers]] = []
     for module, span in index.modules():
         usable = numpy.arange(span.start, span.stop, dtype=numpy.int64)
         usable = usable[twins[span.start : span.stop] < 0]
-        share, drawn = _share(index, module, usable, weights[module], seed, occurrences)
+        share, drawn = planner.share(module, usable, weights[module])
         shares[module] = share
         lines.extend((module, copy, usable) for copy in range(share.whole))
         lines.append((module, share.whole, drawn))
     return Mix(
-        order=_ordered(index, lines, seed, occurrences),
-        occurrences=occurrences,
+        order=planner.ordered(lines),
+        occurrences=planner.occurrences,
         twins=twins,
         shares=shares,
         duplicate_groups=len(groups),
@@ -107,54 +107,66 @@ def lines_of_records(mix: Mix, records: int) -> tuple[Numbers, Numbers]:
     return lines, starts
 
 
-def _share(
-    index: RecordIndex,
-    module: str,
-    usable: Numbers,
-    weight: Decimal,
-    seed: int,
-    occurrences: Numbers,
-) -> tuple[Share, Numbers]:
-    total = int(weight * len(usable))
-    whole = int(weight)
-    count = total - whole * len(usable)
-    drawn, cutoff = numpy.empty(0, dtype=numpy.int64), None
-    if count:
-        ranks = _ranks(index, Ranker(DRAW_LABEL, seed, module), usable, occurrences, whole)
-        lowest = sort_order(keys_of(ranks))[:count]
-        drawn = numpy.sort(usable[lowest])
-        last = int(lowest[-1]) * 32
-        cutoff = bytes(ranks[last : last + 32])
-    share = Share(weight=weight, usable=len(usable), whole=whole, drawn=count, cutoff=cutoff)
-    return share, drawn
+@dataclass(frozen=True, slots=True)
+class _Planner:
+    """What every step of a plan leans on."""
 
+    index: RecordIndex
+    seed: int
+    occurrences: Numbers
 
-def _ordered(
-    index: RecordIndex,
-    lines: Sequence[tuple[str, int, Numbers]],
-    seed: int,
-    occurrences: Numbers,
-) -> Numbers:
-    ranks = bytearray()
-    for module, copy, records in lines:
-        ranker = Ranker(ORDER_LABEL, seed, module)
-        ranks += _ranks(index, ranker, records, occurrences, copy)
-    standing = numpy.concatenate([records for _, _, records in lines]) if lines else _NOTHING
-    return standing[sort_order(keys_of(ranks))]
+    def share(self, module: str, usable: Numbers, weight: Decimal) -> tuple[Share, Numbers]:
+        """Return what a module gives, and the records drawn for the fraction of its weight."""
+        total = int(weight * len(usable))
+        whole = int(weight)
+        count = total - whole * len(usable)
+        drawn, cutoff = _NOTHING, None
+        if count:
+            ranks = self._ranks(Ranker(DRAW_LABEL, self.seed, module), usable, whole)
+            lowest = sort_order(keys_of(ranks))[:count]
+            drawn = numpy.sort(usable[lowest])
+            last = int(lowest[-1]) * DIGEST_BYTES
+            cutoff = bytes(ranks[last : last + DIGEST_BYTES])
+        share = Share(weight=weight, usable=len(usable), whole=whole, drawn=count, cutoff=cutoff)
+        return share, drawn
+
+    def ordered(self, lines: Sequence[tuple[str, int, Numbers]]) -> Numbers:
+        """Return the record of every line (module, copy, records), sorted by order rank."""
+        ranks = bytearray()
+        for module, copy, records in lines:
+            ranks += self._ranks(Ranker(ORDER_LABEL, self.seed, module), records, copy)
+        standing = numpy.concatenate([_NOTHING, *(records for _, _, records in lines)])
+        return standing[sort_order(keys_of(ranks))]
+
+    def drop_twins(
+        self, groups: Sequence[Sequence[int]], twins: Numbers, prefer: Sequence[str]
+    ) -> None:
+        """Enter into `twins`, for all but one record of each group, the one that is kept."""
+        names = list(self.index.spans)
+        modules = self.index.module_numbers()
+        rankers = [Ranker(DRAW_LABEL, self.seed, name) for name in names]
+        preference = {name: place for place, name in enumerate(prefer)}
+
+        def standing(record: int) -> tuple[int, bytes]:
+            module = int(modules[record])
+            digest, occurrence = self.index.digest(record), int(self.occurrences[record])
+            rank = rankers[module].rank(digest, occurrence)
+            return preference.get(names[module], len(prefer)), rank
+
+        for group in groups:
+            kept = min(group, key=standing)
+            twins[[record for record in group if record != kept]] = kept
+
+    def _ranks(self, ranker: Ranker, records: Numbers, copy: int) -> bytearray:
+        """Return the 32-byte ranks of `records`, end to end."""
+        ranks = bytearray()
+        occurrences = self.occurrences[records].tolist()
+        for record, occurrence in zip(records.tolist(), occurrences, strict=True):
+            ranks += ranker.rank(self.index.digest(record), occurrence, copy)
+        return ranks
 
 
 _NOTHING: Numbers = numpy.empty(0, dtype=numpy.int64)
-
-
-def _ranks(
-    index: RecordIndex, ranker: Ranker, records: Numbers, occurrences: Numbers, copy: int
-) -> bytearray:
-    """Return the 32-byte ranks of `records`, end to end."""
-    ranks = bytearray()
-    of_records = occurrences[records].tolist()
-    for record, occurrence in zip(records.tolist(), of_records, strict=True):
-        ranks += ranker.rank(index.digest(record), occurrence, copy)
-    return ranks
 
 
 def _equal_groups(index: RecordIndex) -> list[list[int]]:
@@ -188,29 +200,3 @@ def _occurrences(
                 ranked = sorted(equal, key=lambda record: (line_digest(record), record))
                 occurrences[ranked] = numpy.arange(len(ranked))
     return occurrences
-
-
-def _drop_twins(
-    index: RecordIndex,
-    groups: Sequence[Sequence[int]],
-    occurrences: Numbers,
-    twins: Numbers,
-    *,
-    seed: int,
-    prefer: Sequence[str],
-) -> None:
-    names = list(index.spans)
-    modules = index.module_numbers()
-    rankers = [Ranker(DRAW_LABEL, seed, name) for name in names]
-    preference = {name: place for place, name in enumerate(prefer)}
-
-    def standing(record: int) -> tuple[int, bytes]:
-        module = int(modules[record])
-        rank = rankers[module].rank(index.digest(record), int(occurrences[record]))
-        return preference.get(names[module], len(prefer)), rank
-
-    for group in groups:
-        kept = min(group, key=standing)
-        for record in group:
-            if record != kept:
-                twins[record] = kept

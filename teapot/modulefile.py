@@ -1,4 +1,4 @@
-"""Finds module files and reads them: beside the config, in folders given, then in the shipped set."""
+"""Finds module files and reads them: beside the config, in folders given, in the shipped set."""
 
 from __future__ import annotations
 

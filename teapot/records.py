@@ -1,8 +1,8 @@
 """From a row to an example: the one pure step that every row of every source goes through.
 
 The order is fixed: read the turns, place reasoning and system text, repair what the module asks
-for, judge the licence, check, apply the reasoning policy, make the bytes. A row ends as `Example` or
-as `Dropped` with its reason, never otherwise.
+for, judge the licence, check, apply the reasoning policy, make the bytes. A row ends as `Example`
+or as `Dropped` with its reason, never otherwise.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ class RecordMaker:
         if faults:
             return _bad(faults, identity, verdict.text)
         messages = self._placed(turns.messages, row)
-        digest_before, repairs = None, ()
+        digest_before: bytes | None = None
+        repairs: tuple[str, ...] = ()
         if self._module.repair:
             before = messages
             messages, repairs = repair_messages(messages, self._module.repair)

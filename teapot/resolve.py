@@ -1,4 +1,4 @@
-"""From a config to the modules of a mix: found, read, put in order, their demands on each other told."""
+"""From a config to the modules of a mix: found, read, in order, their demands on others told."""
 
 from __future__ import annotations
 
@@ -178,7 +178,9 @@ def _demands(modules: Sequence[ModuleInMix]) -> list[str]:
                 near = difflib.get_close_matches(needed, present, n=1)
                 hint = f"; did its author mean {near[0]}?" if near else ""
                 warnings.append(f"{module.name} depends on {needed}, which is not in the mix{hint}")
-        for other in module.module.conflicts:
-            if other in present:
-                warnings.append(f"{module.name} conflicts with {other}, and both are in the mix")
+        warnings.extend(
+            f"{module.name} conflicts with {other}, and both are in the mix"
+            for other in module.module.conflicts
+            if other in present
+        )
     return warnings

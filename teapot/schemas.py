@@ -52,16 +52,17 @@ def _in_words(error: ValidationError, above: Path_) -> Iterator[tuple[Path_, str
     path = (*above, *error.relative_path)
     found, expected = error.instance, error.validator_value
     keyword = str(error.validator)
+    properties: dict[str, Any] = _properties(error)
     if keyword == "additionalProperties" and isinstance(found, Mapping):
-        known = list(error.schema.get("properties", {}))
-        for key in found.keys() - set(known):
+        known = list(properties)
+        for key in sorted(found.keys() - set(known)):
             yield (*path, key), f"no such key{_near(key, known)}"
-    elif keyword == "required":
-        for key in set(expected) - found.keys():
-            yield path, f"the key {key} is missing{_described(error, key)}"
+    elif keyword == "required" and isinstance(found, Mapping):
+        for key in (key for key in _listed(expected) if key not in found):
+            yield path, f"the key {key} is missing{_described(properties, key)}"
     elif keyword == "anyOf":
         yield from _alternatives(error, path)
-    elif keyword == "propertyNames" or error.parent and error.parent.validator == "propertyNames":
+    elif error.parent is not None and error.parent.validator == "propertyNames":
         yield path, f"{found!r} is not a module name such as safety/consequence"
     else:
         yield path, _sentence(keyword, found, expected)
@@ -132,6 +133,15 @@ def _near(key: object, known: list[str]) -> str:
     return f"; known are {', '.join(known)}" if known else ""
 
 
-def _described(error: ValidationError, key: str) -> str:
-    text = error.schema.get("properties", {}).get(key, {}).get("description", "")
+def _properties(error: ValidationError) -> dict[str, Any]:
+    schema = error.schema
+    return dict(schema.get("properties", {})) if isinstance(schema, Mapping) else {}
+
+
+def _listed(value: Any) -> list[str]:
+    return list(value) if isinstance(value, list) else []
+
+
+def _described(properties: Mapping[str, Any], key: str) -> str:
+    text = properties.get(key, {}).get("description", "")
     return f": {text}" if text else ""

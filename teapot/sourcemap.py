@@ -1,9 +1,9 @@
 """Where a declared source really lies on this machine.
 
-Asked in this order: `--source ID=PATH`, `$TEAPOT_SOURCE_<ID>`, `teapot.sources.yaml` beside the config
-or in the working folder, and then the module's own word. A value is a path, or `hf:owner/name` with
-perhaps `@revision`; in the file also a mapping of `path`, `repo` and `revision`, where the path wins
-if it exists.
+Asked in this order: `--source ID=PATH`, `$TEAPOT_SOURCE_<ID>`, `teapot.sources.yaml` beside the
+config or in the working folder, and then the module's own word. A value is a path, or
+`hf:owner/name` with perhaps `@revision`; in the file also a mapping of `path`, `repo` and
+`revision`, where the path wins if it exists.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class SourceMap:
         return cls({identity: places[identity] for identity in wanted if identity in places})
 
     def open(self, spec: SourceSpec, context: SourceContext) -> tuple[SourceReader, Plugin | None]:
-        """Return a reader of a source where it really lies, and the plug-in that gave it, if any."""
+        """Return a reader of a source where it really lies, and the plug-in that gave it."""
         place = self.places.get(spec.id)
         if place is not None and place.path is not None:
             return open_local(

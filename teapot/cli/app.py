@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
-from teapot import __version__
 from teapot.errors import TeapotError
+from teapot.version import __version__
 
 INTERRUPTED = 130
 _COMMANDS = {

@@ -12,7 +12,7 @@ from teapot.cli.options import common
 from teapot.cli.show import print_json
 
 if TYPE_CHECKING:
-    from teapot.checkfile import RowFaults
+    from teapot.usecases.checkfile import RowFaults
 
 
 @click.command()

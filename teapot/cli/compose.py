@@ -11,8 +11,8 @@ from teapot.cli.options import common, mix_options, shown_progress
 from teapot.cli.show import print_json, print_report, print_warnings
 
 if TYPE_CHECKING:
-    from teapot.compose import Composition
     from teapot.resolve import MixOptions
+    from teapot.usecases.compose import Composition
 
 
 @click.command()
@@ -48,7 +48,7 @@ def plan(config: Path, options: MixOptions, quiet: bool, as_json: bool) -> None:
 def compose(
     config: Path, output: Path | None, locked: bool, options: MixOptions, quiet: bool, as_json: bool
 ) -> None:  # fmt: skip
-    """Write the mix that CONFIG describes: data file, ledger and manifest, all or none.
+    r"""Write the mix that CONFIG describes: data file, ledger and manifest, all or none.
 
     \b
     FILE.jsonl             one canonical record per line

@@ -12,8 +12,8 @@ from teapot.cli.options import common, mix_options, shown_progress
 from teapot.cli.show import print_json
 
 if TYPE_CHECKING:
-    from teapot.explain import Explanation
     from teapot.resolve import MixOptions
+    from teapot.usecases.explain import Explanation
 
 
 @click.command()

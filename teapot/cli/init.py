@@ -15,7 +15,7 @@ from teapot.cli.show import print_json
 @common
 def init(directory: Path, quiet: bool, as_json: bool) -> None:
     """Write a starter project into DIRECTORY: a config, a module, its data, the demo, a README."""
-    from teapot.starter import write_starter
+    from teapot.usecases.starter import write_starter
 
     written = write_starter(directory)
     if as_json:

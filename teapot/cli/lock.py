@@ -28,7 +28,7 @@ def lock(
     config: Path, update: tuple[str, ...], options: MixOptions, quiet: bool, as_json: bool
 ) -> None:  # fmt: skip
     """Read every source of CONFIG and pin it in teapot.lock beside the config."""
-    from teapot.locking import lock as write_lock
+    from teapot.usecases.locking import lock as write_lock
 
     with shown_progress(options, quiet=quiet) as watched:
         made = write_lock(config, watched, update=update)

@@ -23,8 +23,8 @@ def modules() -> None:
 @common
 def list_(modules: tuple[Path, ...], quiet: bool, as_json: bool) -> int:
     """List every module that can be found."""
-    from teapot.catalog import list_modules
     from teapot.modulefile import ModulePlaces
+    from teapot.usecases.catalog import list_modules
 
     found, problems = list_modules(_places(ModulePlaces, modules))
     if as_json:
@@ -64,8 +64,8 @@ def show(name: str, modules: tuple[Path, ...], quiet: bool, as_json: bool) -> No
 @common
 def check(names: tuple[str, ...], modules: tuple[Path, ...], quiet: bool, as_json: bool) -> int:
     """Check modules (all, where none is named): their files, plug-ins and the data beside them."""
-    from teapot.catalog import check_modules
     from teapot.modulefile import ModulePlaces
+    from teapot.usecases.catalog import check_modules
 
     sound, problems = check_modules(_places(ModulePlaces, modules), names)
     if as_json:

@@ -56,8 +56,13 @@ def plain_table(*headings: str) -> Table:
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in headings:
-        table.add_column(heading.removeprefix(">"), justify="right" if heading[0] == ">" else "left",
-                         no_wrap=heading[0] == ">", overflow="fold")  # fmt: skip
+        number = heading.startswith(">")
+        table.add_column(
+            heading.removeprefix(">"),
+            justify="right" if number else "left",
+            no_wrap=number,
+            overflow="fold",
+        )
     return table
 
 

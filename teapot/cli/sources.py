@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 @common
 def sources(config: Path | None, options: MixOptions, quiet: bool, as_json: bool) -> int:
     """Show where each source of CONFIG (or of every module) lies, and what is missing."""
-    from teapot.catalog import source_statuses
     from teapot.modulefile import ModulePlaces
+    from teapot.usecases.catalog import source_statuses
 
     places = ModulePlaces.around(config or Path("configs") / "x", options.modules)
     found = source_statuses(config, places, options)
@@ -36,7 +36,7 @@ def sources(config: Path | None, options: MixOptions, quiet: bool, as_json: bool
     print_table(table)
     for status in missing:
         click.echo(
-            f"missing: {status.id}; give it with --source {status.id}=PATH, {status.variable}=PATH, "
-            f"or a line `{status.id}: PATH` in teapot.sources.yaml"
+            f"missing: {status.id}; give it with --source {status.id}=PATH, "
+            f"{status.variable}=PATH, or a line `{status.id}: PATH` in teapot.sources.yaml"
         )
     return 3 if missing else 0

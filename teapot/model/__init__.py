@@ -1,0 +1,1 @@
+"""Frozen values: what crosses the borders between functions."""

@@ -139,7 +139,7 @@ class Config:
         return cls(**made)
 
     def weight(self, module: str) -> Decimal:
-        """Return how many times `module` enters: its `repeat`, else its weight, else 1; 0 is off."""
+        """Return how many times a module enters: its `repeat`, else its weight, else 1."""
         use = self.modules[module]
         if not use.enabled:
             return Decimal(0)

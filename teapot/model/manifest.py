@@ -35,7 +35,7 @@ class DataFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LedgerFile:
-    """The ledger: name without folder, rows, and the SHA-256 of the rows as canonical JSON lines."""
+    """The ledger: name without folder, rows, and their SHA-256 as canonical JSON lines."""
 
     name: str
     rows: int

@@ -1,4 +1,4 @@
-"""What a mix is in numbers: the same values stand in `plan`, in the closing table and the manifest."""
+"""What a mix is in numbers: the same in `plan`, in the closing table and in the manifest."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Source plug-ins, one kind of place per file; a third party registers its own."""

@@ -1,4 +1,4 @@
-"""Anything that fsspec opens (s3://, gs://, az://, memory:// …), copied to the cache and read there.
+"""Anything that fsspec opens (s3://, gs://, az://, memory:// …), copied once and read there.
 
 Credentials come from the environment, as the file system's own library reads them.
 """

@@ -18,6 +18,7 @@ from teapot.model.module import SourceSpec
 from teapot.model.record import Fault
 from teapot.sources.local import LocalFile, Rows, open_local
 
+_TIMEOUT_SECONDS = 30.0
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SNAPSHOT = re.compile(r"[/\\]snapshots[/\\]([0-9a-f]{40})[/\\]")
 
@@ -73,7 +74,9 @@ def _commit_of(spec: SourceSpec, revision: str) -> str:
         return revision
     from huggingface_hub import HfApi
 
-    return str(HfApi().dataset_info(spec.repo or "", revision=revision).sha)
+    return str(
+        HfApi().dataset_info(spec.repo or "", revision=revision, timeout=_TIMEOUT_SECONDS).sha
+    )
 
 
 def _explained(spec: SourceSpec, context: SourceContext, error: Exception) -> TeapotError:
@@ -114,7 +117,8 @@ class _SplitReader:
         self._dataset, self._commit = _load_split(spec, context)
 
     def __iter__(self) -> Rows:
-        for self._rows, row in enumerate(self._dataset, start=1):
+        for row in self._dataset:
+            self._rows += 1
             try:
                 line = dumps(row) + b"\n"
             except CanonicalError as error:

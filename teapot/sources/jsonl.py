@@ -116,7 +116,7 @@ def parse_row(line: bytes) -> Row | Fault:
 
 
 def split_lines(blocks: Iterator[bytes]) -> Iterator[bytes | Fault]:
-    """Yield lines without their LF; a line over the cap comes as a fault and is never held whole."""
+    """Yield lines without their LF; one over the cap comes as a fault and is never held whole."""
     carry = b""
     overlong = 0
     for block in blocks:
@@ -145,18 +145,22 @@ def _overlong(length: int) -> Fault:
     return Fault("line-too-long", f"a line of {length} bytes, at most {cap} MiB allowed")
 
 
+_REASONS = {
+    "EOF while parsing": "cut short",
+    "hex escape": "an escape that is not a character (a lone surrogate?)",
+    "surrogate": "an escape that is not a character (a lone surrogate?)",
+    "unicode": "bytes that are not UTF-8",
+    "recursion limit": "nested too deep",
+}
+
+
 def _reason(line: bytes, error: str) -> str:
     """Return why a line is not strict JSON, in a user's words where the parser's would puzzle."""
     if error.startswith("Detected duplicate key"):
         return error.replace("Detected duplicate key", "the key").replace(" at ", " twice, at ")
-    if "EOF while parsing" in error:
-        return f"cut short: {error}"
-    if "hex escape" in error or "surrogate" in error:
-        return f"an escape that is not a character (a lone surrogate?): {error}"
-    if "unicode" in error:
-        return f"bytes that are not UTF-8: {error}"
-    if "recursion limit" in error:
-        return f"nested too deep: {error}"
+    for sign, words in _REASONS.items():
+        if sign in error:
+            return f"{words}: {error}"
     word = next((word for word in (b"NaN", b"Infinity") if word in line), None)
     if word and ("expected value" in error or "invalid number" in error):
         return f"{word.decode()} is not JSON: {error}"

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from teapot import __version__
-from teapot.compose import plan
 from teapot.errors import Problem, UsageError
 from teapot.lock import FILE, Lock
 from teapot.resolve import MixOptions
+from teapot.usecases.compose import plan
+from teapot.version import __version__
 
 
 def lock(config: Path, options: MixOptions, *, update: Sequence[str] = ()) -> Lock:

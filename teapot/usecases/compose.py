@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from teapot import __version__
 from teapot.checks.builtin import builtin_checks
 from teapot.digest import sha256_hex
 from teapot.emit import write_data
@@ -27,6 +26,7 @@ from teapot.resolve import MixOptions, ResolvedMix, resolve
 from teapot.spool import LineSpool
 from teapot.survey import RowWatcher, Sinks, Survey, survey
 from teapot.tokens import TokenCounter
+from teapot.version import __version__
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,6 @@ from typing import Any
 
 from teapot.canonical import CanonicalError, dumps, loads
 from teapot.checks.builtin import builtin_checks
-from teapot.compose import compose
 from teapot.configfile import SUFFIX
 from teapot.errors import DataError, Problem, UsageError
 from teapot.files import OutputPaths, recover
@@ -19,6 +18,7 @@ from teapot.ledger import read_ledger
 from teapot.model.record import Row
 from teapot.ordering import DRAW_LABEL, ORDER_LABEL, Ranker
 from teapot.resolve import MixOptions
+from teapot.usecases.compose import compose
 
 MAX_MATCHES = 20
 LedgerRow = Mapping[str, Any]

@@ -42,9 +42,9 @@ _DATA = """\
 {"id": "first-1", "messages": [{"role": "user", "content": "What is a teapot for?"}, \
 {"role": "assistant", "content": "For steeping tea, and for pouring it without the leaves."}]}
 {"id": "first-2", "messages": [{"role": "user", "content": "Is three minutes too long for green \
-tea?"}, {"role": "assistant", "content": "<think>\\nGreen tea turns bitter in hot water; it depends \
-on the temperature.\\n</think>\\n\\nAt 75 degrees it is fine. In boiling water it will be bitter \
-after two."}]}
+tea?"}, {"role": "assistant", "content": "<think>\\nGreen tea turns bitter in hot water; it \
+depends on the temperature.\\n</think>\\n\\nAt 75 degrees it is fine. In boiling water it will be \
+bitter after two."}]}
 """
 
 _README = """\

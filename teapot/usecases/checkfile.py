@@ -62,7 +62,8 @@ def check_file(path: str | Path, report_fault: Callable[[RowFaults], None]) -> C
     counts: Counter[str] = Counter()
     ids: Counter[int] = Counter()
     rows = faulty = 0
-    for rows, line in enumerate(_rows(path), start=1):
+    for line in _rows(path):
+        rows += 1
         if isinstance(line, RowFaults):
             faulty += 1
             counts[line.reason] += 1
