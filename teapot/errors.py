@@ -6,7 +6,6 @@ Each says where, what was found, what was expected and what to do. The command l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -22,6 +21,11 @@ class Problem:
         return ": ".join(part for part in (self.where, self.path, self.message) if part)
 
 
+def counted(number: int, thing: str) -> str:
+    """Return a count with its noun: `1 row`, `1,204 rows`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 class TeapotError(Exception):
     """The base of all errors; `exit_code` is what the command line returns for it."""
 
@@ -33,11 +37,6 @@ class TeapotError(Exception):
             for problem in problems
         )
         super().__init__("\n".join(str(problem) for problem in self.problems))
-
-    @classmethod
-    def from_problems(cls, problems: Sequence[Problem]) -> TeapotError:
-        """Return one error that reports all of `problems` at once."""
-        return cls(*problems)
 
 
 class DataError(TeapotError):

@@ -7,6 +7,7 @@ or as `Dropped` with its reason, never otherwise.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -157,8 +158,14 @@ def _content(messages: list[Message], tools: list[Any] | None) -> tuple[bytes, b
 
 
 def _bad(faults: Sequence[Fault], identity: str | None, license_text: str | None) -> Dropped:
-    detail = "; ".join(str(fault) for fault in faults)
-    return Dropped(reason=faults[0].code, detail=detail, id=identity, license=license_text)
+    ordered = sorted(faults, key=_place_of)
+    detail = "; ".join(str(fault) for fault in ordered)
+    return Dropped(reason=ordered[0].code, detail=detail, id=identity, license=license_text)
+
+
+def _place_of(fault: Fault) -> int:
+    """Order faults by their turn; those of the whole row come last."""
+    return sys.maxsize if fault.message_index is None else fault.message_index
 
 
 def _names(row: Row, fields: FieldMap) -> tuple[str | None, str | None, list[Fault]]:

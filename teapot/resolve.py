@@ -175,7 +175,7 @@ def _demands(modules: Sequence[ModuleInMix]) -> list[str]:
     for module in modules:
         for needed in module.module.depends:
             if needed not in present | provided:
-                near = difflib.get_close_matches(needed, present, n=1)
+                near = difflib.get_close_matches(needed, present - {module.name}, n=1)
                 hint = f"; did its author mean {near[0]}?" if near else ""
                 warnings.append(f"{module.name} depends on {needed}, which is not in the mix{hint}")
         warnings.extend(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy
 
-from teapot.errors import BadRowsError, DataError, Problem
+from teapot.errors import BadRowsError, DataError, Problem, counted
 from teapot.index import RecordIndex
 from teapot.interfaces import Check, SourceContext, SourceReader
 from teapot.ledger import LedgerSpool
@@ -181,21 +181,21 @@ def _judge_bad_rows(mix: ResolvedMix, found: Survey) -> None:
     problems = list(found.bad_rows)
     failing = sum(found.tallies[m.name].bad for m in mix.modules if m.on_bad_row == "fail")
     if failing > len(problems):
-        problems.append(Problem("", f"and {failing - len(problems)} more bad rows"))
+        problems.append(Problem("", f"and {counted(failing - len(problems), 'more bad row')}"))
     if failing:
-        problems.append(
-            Problem("", f"{failing} bad rows; mend them, drop them with on_bad_row: drop, or let "
-                    "the module repair them")
-        )  # fmt: skip
+        advice = "mend them, drop them with on_bad_row: drop, or let the module repair them"
+        problems.append(Problem("", f"{counted(failing, 'bad row')}; {advice}"))
     total = sum(tally.bad for tally in found.tallies.values())
     for module in mix.modules:
         bad = found.tallies[module.name].bad
         if module.max_bad_rows is not None and bad > module.max_bad_rows:
-            message = f"{bad} bad rows, at most {module.max_bad_rows} allowed by max_bad_rows"
+            message = (
+                f"{counted(bad, 'bad row')}, at most {module.max_bad_rows} allowed by max_bad_rows"
+            )
             problems.append(Problem(module.name, message))
     limit = mix.config.max_bad_rows
     if limit is not None and total > limit:
-        message = f"{total} bad rows in the mix, at most {limit} allowed by max_bad_rows"
+        message = f"{counted(total, 'bad row')} in the mix, at most {limit} allowed by max_bad_rows"
         problems.append(mix.file.problem(("max_bad_rows",), message))
     if problems:
         raise BadRowsError(*problems)

@@ -26,6 +26,7 @@ def check(file: Path, quiet: bool, as_json: bool) -> int:
     from dataclasses import asdict
 
     import teapot
+    from teapot.errors import counted
 
     faults: list[dict[str, object]] = []
 
@@ -41,7 +42,9 @@ def check(file: Path, quiet: bool, as_json: bool) -> int:
         print_json({**result.to_dict(), "faults": faults})
     else:
         told = ", ".join(f"{count} {reason}" for reason, count in result.by_reason.items())
-        click.echo(f"{result.rows:,} rows, {result.faulty:,} faulty{': ' + told if told else ''}")
+        click.echo(
+            f"{counted(result.rows, 'row')}, {result.faulty:,} faulty{': ' * bool(told)}{told}"
+        )
         if result.repeated_ids and not quiet:
-            click.echo(f"warning: {result.repeated_ids} rows repeat an id", err=True)
+            click.echo(f"warning: {counted(result.repeated_ids, 'row')} repeat an id", err=True)
     return 1 if result.faulty else 0

@@ -179,7 +179,8 @@ class _Explainer:
         source = next(part for part in module["sources"] if part["id"] == row["source"])
         usable = row["occurrence"] is not None
         draw, order = self._ranks(row, module) if usable else (None, None)
-        checks = [check.name for check in builtin_checks(module["max_length"])]
+        checks = ["schema", "license"]
+        checks += [check.name for check in builtin_checks(module["max_length"])]
         return Explanation(
             module=row["module"], version=module["version"], weight=module["weight"],
             source=row["source"], uri=source["uri"], revision=source["revision"],

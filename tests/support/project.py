@@ -1,4 +1,4 @@
-"""Small projects for tests: a config, modules and rows in a folder, as a user would lay them out."""
+"""Small projects for tests: a config, modules and rows, as a user would lay them out."""
 
 from __future__ import annotations
 
