@@ -65,7 +65,7 @@ def _in_words(error: ValidationError, above: Path_) -> Iterator[tuple[Path_, str
     elif error.parent is not None and error.parent.validator == "propertyNames":
         yield path, f"{found!r} is not a module name such as safety/consequence"
     else:
-        yield path, _sentence(keyword, found, expected)
+        yield path, _sentence(error)
 
 
 def _alternatives(error: ValidationError, path: Path_) -> Iterator[tuple[Path_, str]]:
@@ -81,36 +81,37 @@ def _alternatives(error: ValidationError, path: Path_) -> Iterator[tuple[Path_, 
         for part in fitting[0]:
             yield from _in_words(part, path)
         return
-    wanted = [
-        _expected(part.validator, part.validator_value)
-        for parts in branches.values()
-        for part in parts
-    ]
+    wanted = dict.fromkeys(_expected(part) for parts in branches.values() for part in parts)
     yield path, f"found {shown(error.instance)}, expected {' or '.join(wanted)}"
 
 
-def _sentence(keyword: str, found: Any, expected: Any) -> str:
+def _sentence(error: ValidationError) -> str:
+    keyword, empty = str(error.validator), {"minLength", "minProperties"}
     if keyword == "minItems":
         return "the list is empty, expected at least one item"
-    if keyword in ("minLength", "minProperties"):
+    if keyword in empty:
         return "it is empty"
     if keyword == "uniqueItems":
         return "an item stands twice"
-    return f"found {shown(found)}, expected {_expected(keyword, expected)}"
+    return f"found {shown(error.instance)}, expected {_expected(error)}"
 
 
-def _expected(keyword: Any, expected: Any) -> str:
+def _expected(error: ValidationError) -> str:
+    keyword, expected = str(error.validator), error.validator_value
     words = {
-        "minimum": f"a number not below {expected}", "maximum": f"a number not above {expected}",
-        "exclusiveMinimum": f"a number above {expected}", "pattern": f"text like {expected}",
+        "minimum": f"a number not below {expected}",
+        "maximum": f"a number not above {expected}",
+        "exclusiveMinimum": f"a number above {expected}",
         "const": str(expected),
-    }  # fmt: skip
+    }
     if keyword == "type":
         kinds = expected if isinstance(expected, list) else [expected]
-        return " or ".join(_KINDS[kind] for kind in kinds)
+        return " or ".join(_KINDS[str(kind)] for kind in kinds)
     if keyword == "enum":
-        return "one of " + ", ".join(map(str, expected))
-    return words.get(str(keyword), f"{keyword} {expected}")
+        return "one of " + ", ".join(map(str, _listed(expected)))
+    if keyword == "pattern" and isinstance(error.schema, Mapping):
+        return str(error.schema.get("title", f"text like {expected}"))
+    return words.get(keyword, f"{keyword} {expected}")
 
 
 def shown(value: Any) -> str:

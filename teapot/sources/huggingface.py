@@ -13,7 +13,7 @@ from typing import Any
 
 from teapot.canonical import CanonicalError, dumps
 from teapot.errors import MissingExtraError, Problem, SourceError, TeapotError, UsageError
-from teapot.interfaces import SourceContext, SourceIdentity, SourceReader
+from teapot.interfaces import Progress, SourceContext, SourceIdentity, SourceReader
 from teapot.model.module import SourceSpec
 from teapot.model.record import Fault
 from teapot.sources.local import LocalFile, Rows, open_local
@@ -60,13 +60,29 @@ def _download(spec: SourceSpec, context: SourceContext) -> tuple[Path, str]:
     commit = None if context.offline else _commit_of(spec, revision)
     path = hf_hub_download(
         spec.repo or "", spec.file or "", repo_type="dataset", revision=revision,
-        local_files_only=context.offline,
+        local_files_only=context.offline, tqdm_class=_bars_of(spec.id, context.progress),
     )  # fmt: skip
     found = _SNAPSHOT.search(path)
     if found is None or (commit is not None and found[1] != commit):
         message = f"the Hub gave another commit than {commit} for {revision}; run again"
         raise SourceError(Problem(f"source {spec.id}", message))
     return Path(path), found[1]
+
+
+def _bars_of(name: str, progress: Progress) -> Any:
+    """Return a bar class that shows nothing itself and reports to `progress`."""
+    from tqdm import tqdm
+
+    class Bar(tqdm):  # type: ignore[misc]  # tqdm ships no types
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            self.done, self.whole = named.get("initial") or 0, named.get("total")
+            super().__init__(*arguments, **{**named, "disable": True})
+
+        def update(self, n: float | None = 1) -> None:
+            self.done += n or 0
+            progress(name, int(self.done), self.whole)
+
+    return Bar
 
 
 def _commit_of(spec: SourceSpec, revision: str) -> str:
