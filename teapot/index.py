@@ -66,9 +66,11 @@ class RecordIndex:
         start = record * DIGEST_BYTES
         return bytes(self._digests[start : start + DIGEST_BYTES])
 
-    def digest_keys(self) -> Keys:
-        """Return all content digests as sortable keys, shape (records, 4)."""
-        return keys_of(self._digests)
+    def digest_keys(self, span: range | None = None) -> Keys:
+        """Return the content digests of all records, or of a span, as keys, shape (records, 4)."""
+        if span is None:
+            return keys_of(self._digests)
+        return keys_of(self._digests[span.start * DIGEST_BYTES : span.stop * DIGEST_BYTES])
 
     def module_numbers(self) -> NDArray[numpy.int64]:
         """Return for each record the place of its module in `spans`, shape (records,)."""

@@ -7,6 +7,7 @@ from decimal import Decimal
 import numpy
 from numpy.typing import NDArray
 
+from teapot.errors import counted
 from teapot.mixing import Mix
 from teapot.model.module import SourceSpec
 from teapot.model.recipe import FORMAT, Recipe, RecipeModule, RecipeSource
@@ -118,8 +119,8 @@ def _module_warnings(use: ModuleInMix, report: ModuleReport, repeated_ids: int) 
         warnings.append(f"{use.name}: {report.lines} lines, its module asks for {minimum} at least")
     if repeated_ids:
         warnings.append(
-            f"{use.name}: {repeated_ids} rows repeat an id; records are told apart by content, "
-            "but explain ID will show several"
+            f"{use.name}: {counted(repeated_ids, 'row')} of other content repeat an id; records "
+            "are told apart by content, but explain ID will show several"
         )
     return warnings
 

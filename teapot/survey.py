@@ -145,10 +145,14 @@ class _Reading:
         )  # fmt: skip
 
     def end(self) -> None:
-        """Close the module and count its repeated ids."""
+        """Close the module and count its ids that stand on rows of unlike content."""
         self._found.index.end_module(self._module.name)
-        ids = numpy.frombuffer(self._ids, dtype=numpy.int64) if self._ids else numpy.empty(0)
-        self._tally.repeated_ids = len(ids) - len(numpy.unique(ids))
+        if self._ids:
+            ids = numpy.frombuffer(self._ids, dtype=numpy.int64)
+            span = self._found.index.spans[self._module.name]
+            contents = self._found.index.digest_keys(span)[:, 0].astype(numpy.int64)
+            unlike = numpy.unique(numpy.stack((ids, contents)), axis=1).shape[1]
+            self._tally.repeated_ids = unlike - len(numpy.unique(ids))
 
     def _keep(self, example: Example, number: int) -> None:
         tally, sinks = self._tally, self._sinks

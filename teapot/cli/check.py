@@ -46,5 +46,8 @@ def check(file: Path, quiet: bool, as_json: bool) -> int:
             f"{counted(result.rows, 'row')}, {result.faulty:,} faulty{': ' * bool(told)}{told}"
         )
         if result.repeated_ids and not quiet:
-            click.echo(f"warning: {counted(result.repeated_ids, 'row')} repeat an id", err=True)
+            click.echo(
+                f"warning: {counted(result.repeated_ids, 'row')} of other content repeat an id",
+                err=True,
+            )
     return 1 if result.faulty else 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from teapot.checks.builtin import builtin_checks
+from teapot.errors import Problem, SourceError
 from teapot.licensing import LicenseVerdict
 from teapot.model.module import Module, SourceSpec
 from teapot.model.record import Dropped, Fault
@@ -30,7 +31,10 @@ class RowFaults:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckReport:
-    """A checked file: rows read, rows at fault, faults by their code."""
+    """A checked file: rows read, rows at fault, faults by their code.
+
+    `repeated_ids` counts rows whose id stands on another row of other content.
+    """
 
     file: str
     rows: int
@@ -59,8 +63,12 @@ def check_file(path: str | Path, report_fault: Callable[[RowFaults], None]) -> C
         SourceError: there is no such file.
     """
     path = Path(path)
+    if not path.is_file():
+        found = "a folder, expected a file" if path.is_dir() else "no such file"
+        raise SourceError(Problem(str(path), found))
     counts: Counter[str] = Counter()
-    ids: Counter[int] = Counter()
+    ids: dict[int, int] = {}
+    repeated = 0
     rows = faulty = 0
     for line in _rows(path):
         rows += 1
@@ -69,18 +77,19 @@ def check_file(path: str | Path, report_fault: Callable[[RowFaults], None]) -> C
             counts[line.reason] += 1
             report_fault(line)
         elif line is not None:
-            ids[hash(line)] += 1
+            name, content = line
+            repeated += ids.setdefault(name, content) != content
     return CheckReport(
         file=str(path),
         rows=rows,
         faulty=faulty,
         by_reason=dict(sorted(counts.items())),
-        repeated_ids=sum(count - 1 for count in ids.values()),
+        repeated_ids=repeated,
     )
 
 
-def _rows(path: Path) -> Iterator[RowFaults | str | None]:
-    """Yield each row's faults, or its id where it has none of either."""
+def _rows(path: Path) -> Iterator[RowFaults | tuple[int, int] | None]:
+    """Yield each row's faults, or hashes of its id (where it has one) and its content."""
     source = SourceSpec(id=path.stem, kind="jsonl", path=path.name)
     module = Module(
         name="check", version="0", description="any chat file", license="unchecked",
@@ -96,4 +105,5 @@ def _rows(path: Path) -> Iterator[RowFaults | str | None]:
         if isinstance(outcome, Dropped):
             yield RowFaults(number, outcome.id, outcome.reason, outcome.detail)
         else:
-            yield outcome.id if row.get("id") is not None else None
+            named = row.get("id") is not None
+            yield (hash(outcome.id), hash(outcome.content_digest)) if named else None
