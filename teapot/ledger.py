@@ -7,7 +7,7 @@ the library that writes them. `schemas/ledger.schema.json` describes a row.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ class LedgerSpool:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._writer = arrow.ipc.new_stream(str(path), _SPOOL)
-        self._columns: list[list[Any]] = [[] for _ in _SPOOL_FIELDS]
+        self._rows: list[tuple[Any, ...]] = []
 
     def add(self, module: str, source: str, row: int, outcome: Example | Dropped) -> None:
         """Append what became of one row; whether an example is drawn is not known yet."""
@@ -81,13 +81,11 @@ class LedgerSpool:
         else:
             reason, detail = outcome.reason, outcome.detail
         digest = outcome.content_digest
-        values = (
+        self._rows.append((
             module, source, row, outcome.id, digest.hex() if digest else None, outcome.license,
             reason, detail, repairs, before.hex() if before else None,
-        )  # fmt: skip
-        for column, value in zip(self._columns, values, strict=True):
-            column.append(value)
-        if len(self._columns[0]) >= _BATCH_ROWS:
+        ))  # fmt: skip
+        if len(self._rows) >= _BATCH_ROWS:
             self._flush()
 
     def finish(self, path: Path, index: RecordIndex, mix: Mix) -> LedgerFacts:
@@ -102,16 +100,26 @@ class LedgerSpool:
             parquet.ParquetWriter(path, LEDGER, compression="zstd") as writer,
         ):
             for batch in spooled:
-                finished = [fates.finish(row) for row in batch.to_pylist()]
+                columns = [column.to_pylist() for column in batch.columns]
+                names = batch.schema.names
+                finished = [
+                    fates.finish(dict(zip(names, values, strict=True)))
+                    for values in zip(*columns, strict=True)
+                ]
                 rows += len(finished)
                 digest.update(ledger_bytes(finished))
-                writer.write_batch(arrow.RecordBatch.from_pylist(finished, schema=LEDGER))
+                writer.write_batch(
+                    arrow.record_batch(
+                        [[row[name] for row in finished] for name in LEDGER.names], schema=LEDGER
+                    )
+                )
         return LedgerFacts(rows, digest.hexdigest())
 
     def _flush(self) -> None:
-        if self._columns[0]:
-            self._writer.write_batch(arrow.record_batch(self._columns, schema=_SPOOL))
-            self._columns = [[] for _ in _SPOOL_FIELDS]
+        if self._rows:
+            columns = list(zip(*self._rows, strict=True))
+            self._writer.write_batch(arrow.record_batch(columns, schema=_SPOOL))
+            self._rows = []
 
 
 def ledger_bytes(rows: list[dict[str, Any]]) -> bytes:
@@ -136,10 +144,10 @@ class _Fates:
         self._twins = mix.twins
         self._record = -1
 
-    def finish(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the ledger row that a spooled row becomes."""
-        finished = {**row, "fate": "dropped", "occurrence": None, "lines": []}
-        if row["reason"] is not None:
+    def finish(self, finished: dict[str, Any]) -> dict[str, Any]:
+        """Turn a spooled row into a ledger row and return it."""
+        finished["fate"], finished["occurrence"], finished["lines"] = "dropped", None, []
+        if finished["reason"] is not None:
             return finished
         self._record += 1
         finished["occurrence"] = int(self._occurrences[self._record])

@@ -52,11 +52,11 @@ def read_turns(value: object, ignored: Set[str] = frozenset()) -> Turns:
         found = "an empty list" if value == [] else _kind(value)
         return Turns(faults=[Fault("schema", f"messages are {found}, expected a list of turns")])
     turns = Turns()
+    if all(map(_is_plain_turn, value)):
+        turns.messages.extend(value)
+        return turns
     for index, item in enumerate(value):
-        if _is_plain_turn(item):
-            turns.messages.append(item)
-        else:
-            _read_turn(item, index, ignored, turns)
+        _read_turn(item, index, ignored, turns)
     turns.faults.extend(_mixed_keys(value))
     return turns
 

@@ -104,6 +104,8 @@ class RecordMaker:
 
     def _checked(self, record: Record) -> Record | Dropped:
         faults = [fault for check in self._options.checks for fault in check.run(record)]
+        if self._reasoning == "allow":
+            return _bad(faults, record.id or None, record.license) if faults else record
         thoughtful = any(
             message["role"] == "assistant" and has_thought(message["content"])
             for message in record.messages

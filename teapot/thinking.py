@@ -25,6 +25,25 @@ def has_thought(content: str) -> bool:
     return content.startswith(OPEN)
 
 
+def is_quiet(content: str) -> bool:
+    """Tell, quickly, that a content holds no mark or token that any check would look at.
+
+    True means: but for the marks of one well-formed leading thought it holds no `<`, `[` or `◁`,
+    of which every mark, look-alike and control token has one. False means it must be looked at.
+    """
+    if content.startswith(OPEN):
+        end = content.find(CLOSE, len(OPEN))
+        thought = content[len(OPEN) : end]
+        if end < 0 or not thought.strip() or not _is_bare(thought):
+            return False
+        content = content[end + len(CLOSE) :]
+    return _is_bare(content)
+
+
+def _is_bare(text: str) -> bool:
+    return "<" not in text and "[" not in text and "◁" not in text
+
+
 def strip_thought(content: str) -> str:
     """Return a checked assistant content without its thought and the space after it."""
     return _LEADING_BLOCK.sub("", content, count=1) if has_thought(content) else content

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from teapot.model.record import Fault, Record
-from teapot.thinking import think_faults
+from teapot.thinking import is_quiet, think_faults
 
 
 class ThinkCheck:
@@ -17,7 +17,7 @@ class ThinkCheck:
         """Return the faults of every turn that holds a mark at all."""
         faults: list[Fault] = []
         for index, message in enumerate(record.messages):
-            content = message["content"]
-            if "<" in content or "[" in content or "◁" in content:
-                faults.extend(think_faults(content, message["role"], index))
+            content, role = message["content"], message["role"]
+            if role != "assistant" or not is_quiet(content):
+                faults.extend(think_faults(content, role, index))
         return faults

@@ -38,7 +38,7 @@ class FsspecSource:
             raise SourceError(Problem(where, message))
         folder = Path(tempfile.mkdtemp(prefix="teapot-source-"))
         try:
-            path = folder / (Path(urlsplit(spec.url).path).name or "file")
+            path = folder / (spec.url.rpartition("/")[2] or "file")
             _copy(spec, context, path)
             return _TemporaryReader(LocalFile(path=path, spec=spec, progress=context.progress))
         except BaseException:
