@@ -112,7 +112,7 @@ def _find_modules(file: ConfigFile, names: Sequence[str], options: MixOptions) -
         except ConfigError as error:
             problems.extend(_placed(file, name, problem) for problem in error.problems)
     if problems:
-        raise ConfigError(*problems)
+        raise ConfigError(*sorted(problems, key=file.document.line_of))
     return found
 
 

@@ -7,6 +7,7 @@ goes through a float. Dates stay text. All faults of a file are reported at once
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -40,6 +41,11 @@ class YamlDocument:
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
+
+    def line_of(self, problem: Problem) -> int:
+        """Return the line of a problem of this file; those of other files come after."""
+        file, _, line = problem.where.rpartition(":")
+        return int(line) if file == self.file else sys.maxsize
 
     def problem(self, path: Path_, message: str) -> Problem:
         """Return a problem at a path of this file."""
@@ -91,7 +97,8 @@ def parse_yaml(data: bytes, name: str) -> YamlDocument:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        message = f"not YAML: {error.problem or error.context}"
+        told = ", ".join(part for part in (error.context, error.problem) if part)
+        message = f"not YAML: {told}"
         raise ConfigError(Problem(f"{name}:{line}", message)) from error
     except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(Problem(f"{name}:1", f"not YAML: {error}")) from error

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy
 
-from teapot.errors import BadRowsError, DataError, Problem, counted
+from teapot.errors import BadRowsError, DataError, PluginError, Problem, counted
 from teapot.index import RecordIndex
 from teapot.interfaces import Check, SourceContext, SourceReader
 from teapot.ledger import LedgerSpool
@@ -97,13 +97,24 @@ def survey(
         )
         reading = _Reading(module, found, sinks)
         for spec in module.sources:
-            reader, plugin = places.open(spec, context)
+            reader, plugin = _opened(module, spec, places, context)
             if plugin is not None:
                 found.plugins[f"source {plugin.name}"] = plugin
             reading.read(spec, reader, RecordMaker(module.module, spec, record_options))
         reading.end()
     _judge_bad_rows(mix, found)
     _refuse_empty(mix, found)
+
+
+def _opened(
+    module: ModuleInMix, spec: SourceSpec, places: SourceMap, context: SourceContext
+) -> tuple[SourceReader, Plugin | None]:
+    try:
+        return places.open(spec, context)
+    except PluginError as error:
+        number = [source.id for source in module.module.sources].index(spec.id)
+        path = ("sources", number, "kind")
+        raise PluginError(module.file.document.problem(path, str(error))) from error
 
 
 class _Reading:

@@ -30,7 +30,7 @@ def common(command: Command) -> Command:
     @functools.wraps(command)
     def wrapped(*arguments: Any, quiet: bool, verbose: bool, **named: Any) -> Any:
         level = logging.ERROR if quiet else logging.DEBUG if verbose else logging.WARNING
-        logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+        logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", force=True)
         for chatty in ("httpcore", "httpx", "httpx2", "filelock", "urllib3", "fsspec"):
             logging.getLogger(chatty).setLevel(max(level, logging.INFO))
         return command(*arguments, quiet=quiet, **named)

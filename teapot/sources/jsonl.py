@@ -109,7 +109,7 @@ def parse_row(line: bytes) -> Row | Fault:
         row = loads(line)
         check_numbers(row)
     except CanonicalError as error:
-        return Fault("json", _reason(line, str(error)))
+        return Fault("json", _reason(line, str(error).replace("line 1 column", "column")))
     if not isinstance(row, dict):
         return Fault("json", f"a line holds {type(row).__name__}, expected an object")
     return row

@@ -1,0 +1,3 @@
+from pathlib import Path
+
+Path("mix.config").write_bytes(b"# caf\xe9\nmodules: {t/rows: true}\n")

@@ -1,0 +1,3 @@
+from pathlib import Path
+
+Path("mix.config").write_text("#" * (1 << 20) + "\n")

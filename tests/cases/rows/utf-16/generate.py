@@ -1,0 +1,4 @@
+from pathlib import Path
+
+LINE = '{"id": "a", "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "x"}]}\n'
+Path("modules/t/rows.jsonl").write_text(LINE, encoding="utf-16")
