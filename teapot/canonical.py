@@ -39,16 +39,16 @@ def dumps_plain(value: Any) -> bytes:
     Raises:
         CanonicalError: a string holds a lone surrogate, or an integer is beyond 64 bits.
     """
-    try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    except (TypeError, orjson.JSONEncodeError) as error:
-        raise CanonicalError(str(error)) from error
+    return _written(value)
 
 
 def dumps_readable(value: Any) -> bytes:
-    """Return the same value indented by two spaces, keys sorted, LF at the end: for files."""
-    option = orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-    return orjson.dumps(plain(value), option=option)
+    """Return the same value indented by two spaces, keys sorted, LF at the end: for files.
+
+    Raises:
+        CanonicalError: the value holds something that strict JSON cannot say.
+    """
+    return _written(plain(value), orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def plain(value: Any, depth: int = 0) -> Any:
@@ -116,6 +116,13 @@ def check_numbers(value: Any) -> None:
         _fraction(value)
 
 
+def _written(value: Any, option: int = 0) -> bytes:
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | option)
+    except (TypeError, orjson.JSONEncodeError) as error:
+        raise CanonicalError(str(error)) from error
+
+
 def _key(key: object) -> str:
     if not isinstance(key, str):
         raise CanonicalError(f"the key {key!r} is not text")
@@ -124,12 +131,15 @@ def _key(key: object) -> str:
 
 def _integer(value: int) -> int:
     if not _MIN_INTEGER <= value <= _MAX_INTEGER:
-        raise CanonicalError(f"the integer {str(value)[:24]}… is beyond 64 bits")
+        # Python refuses to write out an integer of more than 4300 digits.
+        shown = str(value)[:24] if value.bit_length() < 8192 else "of thousands of digits"
+        raise CanonicalError(f"the integer {shown}… is beyond 64 bits")
     return value
 
 
 def _fraction(value: float | Decimal) -> bytes:
-    number = float(value)
+    is_nan = isinstance(value, Decimal) and value.is_nan()  # float() refuses a signalling one
+    number = math.nan if is_nan else float(value)
     if not math.isfinite(number):
         raise CanonicalError(f"the number {value} is not a finite 64-bit number")
     return repr(number).encode("ascii")

@@ -101,9 +101,11 @@ def _parse(text: str) -> SpdxExpression | Fault:
 
     licensing = _licensing()
     try:
-        tree = licensing.parse(text)
+        tree = licensing.parse(text, strict=True)
     except ExpressionError as error:
         return Fault("license-unknown", f"{text!r} is not an SPDX expression: {error}")
+    except (AssertionError, IndexError, TypeError):  # what the library does with "()"
+        return Fault("license-unknown", f"{text!r} is not an SPDX expression")
     unknown = [
         key for key in licensing.unknown_license_keys(tree) if not _LICENSE_REF.fullmatch(key)
     ]
@@ -115,9 +117,16 @@ def _parse(text: str) -> SpdxExpression | Fault:
 
 @lru_cache(maxsize=1)
 def _licensing() -> Any:
-    from license_expression import get_spdx_licensing
+    """Return the SPDX list, without what the library takes a LicenseRef to stand for."""
+    from license_expression import build_spdx_licensing, get_license_index
 
-    return get_spdx_licensing()
+    return build_spdx_licensing([_without_refs(entry) for entry in get_license_index()])
+
+
+def _without_refs(entry: Any) -> Any:
+    aliases = entry.get("other_spdx_license_keys", ())
+    own = [alias for alias in aliases if not alias.startswith("LicenseRef-")]
+    return {**entry, "other_spdx_license_keys": own}
 
 
 def _near(key: str) -> str:

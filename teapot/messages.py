@@ -66,8 +66,9 @@ def _is_plain_turn(item: Any) -> bool:
     return (
         type(item) is dict
         and len(item) == 2
-        and item.get("role") in ROLES
         and type(item.get("content")) is str
+        and type(item.get("role")) is str
+        and item["role"] in ROLES
     )
 
 
@@ -140,8 +141,8 @@ def _tool_call(call: object, index: int, faults: list[Fault]) -> ToolCall | None
         faults.append(Fault("schema", "a tool call without a function", index))
         return None
     extra = [
-        *(call.keys() - {"id", "type", "function"}),
-        *(function.keys() - {"name", "arguments"}),
+        *(key for key in call if key not in ("id", "type", "function")),
+        *(key for key in function if key not in ("name", "arguments")),
     ]
     faults.extend(Fault("unknown-key", f"the key {key!r} in a tool call", index) for key in extra)
     if call.get("type", "function") != "function":
@@ -149,13 +150,19 @@ def _tool_call(call: object, index: int, faults: list[Fault]) -> ToolCall | None
     made: ToolCall = {
         "type": "function",
         "function": {
-            "name": _text(function.get("name"), "a tool call's name", index, faults),
+            "name": _call_name(function.get("name"), index, faults),
             "arguments": _arguments(function.get("arguments"), index, faults),
         },
     }
     if call.get("id") is not None:
         made["id"] = _text(call["id"], "a tool call's id", index, faults)
     return made
+
+
+def _call_name(value: object, index: int, faults: list[Fault]) -> str:
+    if value == "":
+        faults.append(Fault("schema", "a tool call's name is empty", index))
+    return _text(value, "a tool call's name", index, faults)
 
 
 def _arguments(value: object, index: int, faults: list[Fault]) -> str:

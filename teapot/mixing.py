@@ -117,7 +117,8 @@ class _Planner:
 
     def share(self, module: str, usable: Numbers, weight: Decimal) -> tuple[Share, Numbers]:
         """Return what a module gives, and the records drawn for the fraction of its weight."""
-        total = int(weight * len(usable))
+        numerator, denominator = weight.as_integer_ratio()
+        total = numerator * len(usable) // denominator
         whole = int(weight)
         count = total - whole * len(usable)
         drawn, cutoff = _NOTHING, None

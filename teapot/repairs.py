@@ -16,7 +16,7 @@ Repair = Callable[[str, str], str]
 
 _THINKING_TAG = re.compile(r"<(/?)\s*(?:thinking|thought|think)\s*>", re.IGNORECASE)
 _DOUBLE_CLOSE = re.compile(r"</think>(?:\s*</think>)+")
-_EMPTY_BLOCK = re.compile(r"^<think>\s*</think>\s*")
+_EMPTY_BLOCK = re.compile(r"^(?:<think>\s*</think>\s*)+")
 
 
 def outer_whitespace(content: str, role: str) -> str:

@@ -22,8 +22,14 @@ MAX_BYTES = 1 << 20
 MAX_NODES = 20_000
 MAX_DEPTH = 32
 
-_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
-_FRACTION = re.compile(r"[-+]?[0-9]{0,18}\.?[0-9]{0,18}([eE][-+]?[0-9]{1,2})?")
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,18})")
+_FRACTION = re.compile(
+    r"[-+]?((0|[1-9][0-9]{0,17})(\.[0-9]{0,18})?|\.[0-9]{1,18})([eE][-+]?[0-9]{1,2})?"
+)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_TRUE, _FALSE = ("yes", "true", "on"), ("no", "false", "off")
+_KEY_TAGS = ("str", "null", "bool", "int", "float", "timestamp", "value")
+_PREFIX = "tag:yaml.org,2002:"
 
 Path_ = tuple[str | int, ...]
 
@@ -100,7 +106,8 @@ def parse_yaml(data: bytes, name: str) -> YamlDocument:
         told = ", ".join(part for part in (error.context, error.problem) if part)
         message = f"not YAML: {told}"
         raise ConfigError(Problem(f"{name}:{line}", message)) from error
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:
+        # PyYAML lets escapes beyond Unicode and endless version numbers fail by themselves.
         raise ConfigError(Problem(f"{name}:1", f"not YAML: {error}")) from error
     builder = _Builder(name)
     value = builder.build(node, ()) if node is not None else None
@@ -148,23 +155,30 @@ class _Builder:
         return made
 
     def _key(self, node: yaml.Node, path: Path_) -> str:
-        if isinstance(node, yaml.ScalarNode) and node.tag != "tag:yaml.org,2002:merge":
-            return str(node.value)
+        if isinstance(node, yaml.ScalarNode) and node.tag.removeprefix(_PREFIX) in _KEY_TAGS:
+            return self._text(node, path)
         self._fault(node, path, "a key must be plain text (merge keys and lists are not allowed)")
         return f"?{self.nodes}"
 
     def _scalar(self, node: yaml.Node, path: Path_) -> Any:
-        tag, text = node.tag.removeprefix("tag:yaml.org,2002:"), str(node.value)
+        tag, text = node.tag.removeprefix(_PREFIX), self._text(node, path)
         if tag in ("str", "timestamp"):
             return text
-        if tag == "null":
+        if tag == "null" and text.lower() in ("", "~", "null"):
             return None
-        if tag == "bool":
-            return text.lower() in ("yes", "true", "on")
+        if tag == "bool" and text.lower() in _TRUE + _FALSE:
+            return text.lower() in _TRUE
         if tag in ("int", "float"):
             return self._number(node, path, text)
-        self._fault(node, path, f"the tag {node.tag} is not allowed, only plain values")
+        self._fault(node, path, f"the tag {node.tag} is not allowed here, only plain values")
         return None
+
+    def _text(self, node: yaml.Node, path: Path_) -> str:
+        text = str(node.value)
+        if _SURROGATE.search(text):
+            self._fault(node, path, "a lone surrogate, which is not a character")
+            return ""
+        return text
 
     def _number(self, node: yaml.Node, path: Path_, text: str) -> int | Decimal | None:
         if _INTEGER.fullmatch(text):

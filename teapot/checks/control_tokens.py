@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from teapot.canonical import dumps
+from teapot.canonical import dumps, loads
 from teapot.model.record import Fault, Message, Record
 from teapot.thinking import is_quiet
 
@@ -14,7 +14,7 @@ from teapot.thinking import is_quiet
 # Command R: their turn, tool and sequence marks as their tokenizers list them. Anything of the
 # shape <|word|> counts, because that is the shape bases give to tokens they add later.
 CONTROL_TOKEN = re.compile(
-    r"<\|[A-Za-z0-9_▁ ./:-]{1,60}\|>"
+    r"<\|[A-Za-z0-9_▁./:-](?:[A-Za-z0-9_▁ ./:-]{0,58}[A-Za-z0-9_▁./:-])?\|>"
     r"|<｜[^<>｜]{1,60}｜>"
     r"|</?s>|<pad>|<unk>|<bos>|<eos>|<mask>"
     r"|<(?:start|end)_of_(?:turn|image)>"
@@ -51,8 +51,12 @@ def _tool_faults(tools: list[Any] | None) -> Iterator[Fault]:
 
 def _texts(message: Message) -> Iterator[str]:
     yield message["content"]
-    if "name" in message:
-        yield message["name"]
+    yield message.get("name", "")
+    yield message.get("tool_call_id", "")
     for call in message.get("tool_calls", ()):
+        yield call.get("id", "")
         yield call["function"]["name"]
-        yield call["function"]["arguments"]
+        arguments = call["function"]["arguments"]
+        yield arguments
+        if "\\" in arguments:  # a template may parse them, and \u003c then is a real <
+            yield dumps(loads(arguments.encode())).decode()

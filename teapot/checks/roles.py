@@ -30,6 +30,8 @@ class RolesCheck:
             expected = ("tool",) if called else _MAY_FOLLOW[before]
             if role not in expected:
                 faults.append(_order_fault(role, before, expected, index))
+            if "tool_calls" in message and role != "assistant":
+                faults.append(Fault("calls-wrong-role", f"tool calls in a {role} turn", index))
             faults.extend(_content_faults(message, index))
             called = "tool_calls" in message
             before = role
