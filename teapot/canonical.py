@@ -123,6 +123,16 @@ def _written(value: Any, option: int = 0) -> bytes:
         raise CanonicalError(str(error)) from error
 
 
+def kind_of(value: object) -> str:
+    """Return a value's JSON kind in words: `a list`, `text`, `null`."""
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int | float | Decimal):
+        return "a number"
+    names = {type(None): "null", str: "text", list: "a list", dict: "an object"}
+    return names.get(type(value), f"a {type(value).__name__}")
+
+
 def _key(key: object) -> str:
     if not isinstance(key, str):
         raise CanonicalError(f"the key {key!r} is not text")

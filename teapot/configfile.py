@@ -10,9 +10,9 @@ from typing import Any
 
 from teapot.errors import ConfigError, Problem, UsageError
 from teapot.licensing import parse_license
-from teapot.model.config import ALL_LICENSES, Config
+from teapot.model.config import ALL_LICENSES, Config, decimal_of
 from teapot.model.record import Fault
-from teapot.schemas import schema_faults
+from teapot.schemas import schema_faults, shown
 from teapot.strictyaml import Path_, YamlDocument, read_yaml
 
 SUFFIX = ".config"
@@ -44,11 +44,13 @@ def load_config(path: str | Path) -> ConfigFile:
         ConfigError: it does not say what a config must; names every fault with its line.
     """
     path = Path(path)
+    if path.is_dir():
+        raise UsageError(Problem(str(path), "is a folder, expected a config"))
     if not path.is_file():
         raise UsageError(Problem(str(path), f"no such config{_hint(path)}"))
     document = read_yaml(path)
     if not isinstance(document.value, dict):
-        raise ConfigError(Problem(f"{path}:1", "the file is empty, expected a config"))
+        raise ConfigError(document.problem((), f"found {shown(document.value)}, expected a config"))
     faults = list(schema_faults("config", document))
     if not faults:
         faults = list(_semantic_faults(document.value))
@@ -61,6 +63,9 @@ def _semantic_faults(value: dict[str, Any]) -> Iterator[tuple[Path_, str]]:
     modules = value["modules"]
     yield from _weight_faults(modules, value.get("training", {}).get("weights", {}))
     yield from _license_faults(value["license"]["allowed"])
+    rate = value.get("training", {}).get("learning_rate")
+    if rate is not None and decimal_of(rate) == 0:
+        yield ("training", "learning_rate"), f"found {rate}, expected a positive number"
     duplicates = value.get("duplicates")
     prefer = duplicates.get("prefer", ()) if isinstance(duplicates, dict) else ()
     for place, name in enumerate(prefer):
@@ -94,7 +99,9 @@ def _license_faults(allowed: Any) -> Iterator[tuple[Path_, str]]:
     for place, text in enumerate(allowed):
         parsed = parse_license(text)
         if isinstance(parsed, Fault):
-            yield ("license", "allowed", place), parsed.message
+            yield ("license", "allowed", place), parsed.words
+        elif " OR " in parsed.text or " AND " in parsed.text:
+            yield ("license", "allowed", place), f"found {parsed.text}, expected a single licence"
 
 
 def _hint(path: Path) -> str:

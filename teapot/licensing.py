@@ -92,7 +92,8 @@ def _normal(text: str) -> str:
 
 def _missing(found: object) -> Fault:
     shown = "none" if found is None else repr(found)
-    return Fault("license-missing", f"found {shown}, expected an SPDX licence such as Apache-2.0")
+    told = f"no licence (found {shown}), expected an SPDX id such as Apache-2.0"
+    return Fault("license-missing", told)
 
 
 @lru_cache(maxsize=4096)
@@ -103,7 +104,7 @@ def _parse(text: str) -> SpdxExpression | Fault:
     try:
         tree = licensing.parse(text, strict=True)
     except ExpressionError as error:
-        return Fault("license-unknown", f"{text!r} is not an SPDX expression: {error}")
+        return Fault("license-unknown", f"{text!r} is not an SPDX expression", hint=str(error))
     except (AssertionError, IndexError, TypeError):  # what the library does with "()"
         return Fault("license-unknown", f"{text!r} is not an SPDX expression")
     unknown = [
@@ -111,7 +112,7 @@ def _parse(text: str) -> SpdxExpression | Fault:
     ]
     if tree is None or unknown:
         key = unknown[0] if unknown else text
-        return Fault("license-unknown", f"{key!r} is not an SPDX licence id{_near(key)}")
+        return Fault("license-unknown", f"{key!r} is not an SPDX licence id", hint=_near(key))
     return SpdxExpression(str(tree), tree)
 
 
@@ -132,4 +133,4 @@ def _without_refs(entry: Any) -> Any:
 def _near(key: str) -> str:
     known = {name.lower(): name for name in _licensing().known_symbols}
     near = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.75)
-    return f"; did you mean {known[near[0]]}?" if near else ""
+    return f"did you mean {known[near[0]]}?" if near else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from teapot.canonical import CanonicalError, dumps_readable, loads
 from teapot.errors import DataError, Problem, UsageError
 from teapot.model.report import SourceReport
-from teapot.resolve import ModuleInMix, ResolvedMix
+from teapot.resolve import ResolvedMix
 
 FILE = "teapot.lock"
 FORMAT = "teapot/lock/v1"
@@ -41,7 +41,10 @@ class Lock:
             raise UsageError(Problem(str(path), f"is not a lock: {error}")) from error
         if not isinstance(value, dict) or value.get("format") != FORMAT:
             raise UsageError(Problem(str(path), f"is not a lock of the format {FORMAT}"))
-        return cls(path, str(value.get("teapot")), value.get("sources", {}))
+        pins = value.get("sources")
+        if not isinstance(pins, dict) or not all(map(_is_pin, pins.values())):
+            raise UsageError(Problem(str(path), "is not a lock: sources are not pins by name"))
+        return cls(path, str(value.get("teapot")), pins)
 
     @classmethod
     def of(cls, path: Path, teapot: str, sources: Sequence[SourceReport]) -> Lock:
@@ -54,22 +57,23 @@ class Lock:
         value = {"format": FORMAT, "teapot": self.teapot, "sources": dict(self.pins)}
         return dumps_readable(value)
 
-    def pin(self, mix: ResolvedMix) -> ResolvedMix:
-        """Return the mix with every source at its locked revision.
+    def pin(self, mix: ResolvedMix, *, but: Collection[str] = ()) -> ResolvedMix:
+        """Return the mix with every source at its locked revision, `but` those of some modules.
 
         Raises:
             DataError: the mix has a source that the lock does not name.
         """
-        missing = [
+        names = [
             f"{module.name} {source.id}"
             for module in mix.modules
             for source in module.sources
-            if f"{module.name} {source.id}" not in self.pins
+            if module.name not in but
         ]
+        missing = [name for name in names if name not in self.pins]
         if missing:
             message = f"does not pin {', '.join(missing)}; run `teapot lock` again"
             raise DataError(Problem(str(self.path), message))
-        return replace(mix, modules=tuple(self._pinned(module) for module in mix.modules))
+        return replace(mix, pins={name: self.pins[name].get("revision") for name in names})
 
     def compare(self, sources: Sequence[SourceReport]) -> None:
         """Refuse sources that are not what the lock pins.
@@ -90,16 +94,10 @@ class Lock:
         if problems:
             raise DataError(*problems)
 
-    def _pinned(self, use: ModuleInMix) -> ModuleInMix:
-        sources = tuple(
-            replace(source, revision=self.pins[f"{use.name} {source.id}"].get("revision"))
-            if source.repo is not None
-            else source
-            for source in use.module.sources
-        )
-        file = replace(use.file, module=replace(use.module, sources=sources))
-        return replace(use, file=file)
-
 
 def _name(source: SourceReport) -> str:
     return f"{source.module} {source.id}"
+
+
+def _is_pin(value: object) -> bool:
+    return isinstance(value, dict) and value.keys() >= {"rows", "sha256", "uri"}

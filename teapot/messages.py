@@ -12,7 +12,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from teapot.canonical import CanonicalError, dumps, loads, plain
+from teapot.canonical import CanonicalError, dumps, kind_of, loads, plain
 from teapot.model.record import Fault, Message, ToolCall
 
 ROLES = frozenset(("system", "user", "assistant", "tool"))
@@ -47,9 +47,9 @@ def read_turns(value: object, ignored: Set[str] = frozenset()) -> Turns:
         try:
             value = loads(value.encode())
         except (CanonicalError, UnicodeEncodeError) as error:
-            return Turns(faults=[Fault("schema", f"messages are not JSON text: {error}")])
+            return Turns(faults=[Fault("schema", "messages are not JSON text", hint=str(error))])
     if not isinstance(value, list) or not value:
-        found = "an empty list" if value == [] else _kind(value)
+        found = "an empty list" if value == [] else kind_of(value)
         return Turns(faults=[Fault("schema", f"messages are {found}, expected a list of turns")])
     turns = Turns()
     if all(map(_is_plain_turn, value)):
@@ -74,7 +74,9 @@ def _is_plain_turn(item: Any) -> bool:
 
 def _read_turn(item: object, index: int, ignored: Set[str], turns: Turns) -> None:
     if not isinstance(item, Mapping):
-        turns.faults.append(Fault("schema", f"a turn is {_kind(item)}, expected an object", index))
+        turns.faults.append(
+            Fault("schema", f"a turn is {kind_of(item)}, expected an object", index)
+        )
         return
     turn = {key: part for key, part in item.items() if key not in ignored and part is not None}
     faults: list[Fault] = []
@@ -121,7 +123,7 @@ def _content(
 def _text(value: object, key: str, index: int, faults: list[Fault]) -> str:
     if isinstance(value, str):
         return value
-    faults.append(Fault("schema", f"{key} is {_kind(value)}, expected text", index))
+    faults.append(Fault("schema", f"{key} is {kind_of(value)}, expected text", index))
     return ""
 
 
@@ -129,17 +131,18 @@ def _tool_calls(value: object, index: int, faults: list[Fault]) -> list[ToolCall
     if value is None or value == []:
         return []
     if not isinstance(value, list):
-        faults.append(Fault("schema", f"tool_calls is {_kind(value)}, expected a list", index))
+        faults.append(Fault("schema", f"tool_calls is {kind_of(value)}, expected a list", index))
         return []
     calls = [_tool_call(call, index, faults) for call in value]
     return [call for call in calls if call is not None]
 
 
 def _tool_call(call: object, index: int, faults: list[Fault]) -> ToolCall | None:
-    function = call.get("function") if isinstance(call, Mapping) else None
-    if not isinstance(call, Mapping) or not isinstance(function, Mapping):
+    padded = call.get("function") if isinstance(call, Mapping) else None
+    if not isinstance(call, Mapping) or not isinstance(padded, Mapping):
         faults.append(Fault("schema", "a tool call without a function", index))
         return None
+    call, function = _without_nulls(call), _without_nulls(padded)
     extra = [
         *(key for key in call if key not in ("id", "type", "function")),
         *(key for key in function if key not in ("name", "arguments")),
@@ -159,6 +162,11 @@ def _tool_call(call: object, index: int, faults: list[Fault]) -> ToolCall | None
     return made
 
 
+def _without_nulls(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping without the nulls that columnar formats pad it with."""
+    return {key: part for key, part in value.items() if part is not None}
+
+
 def _call_name(value: object, index: int, faults: list[Fault]) -> str:
     if value == "":
         faults.append(Fault("schema", "a tool call's name is empty", index))
@@ -173,11 +181,11 @@ def _arguments(value: object, index: int, faults: list[Fault]) -> str:
         parsed = loads(value.encode()) if isinstance(value, str) else None
         plain(parsed)
     except (CanonicalError, UnicodeEncodeError) as error:
-        faults.append(Fault("tool-arguments", f"arguments are not strict JSON: {error}", index))
+        faults.append(Fault("tool-arguments", "arguments are not strict JSON", index, str(error)))
         return ""
     if isinstance(value, str) and isinstance(parsed, Mapping):
         return value
-    found = _kind(parsed if isinstance(value, str) else value)
+    found = kind_of(parsed if isinstance(value, str) else value)
     faults.append(Fault("tool-arguments", f"arguments are {found}, expected an object", index))
     return ""
 
@@ -191,7 +199,7 @@ def _mixed_keys(value: list[Any]) -> list[Fault]:
             ("role/content", ("role", "content")),
             ("from/value", ("from", "value")),
         )
-        if any(key in item for key in keys)
+        if any(item.get(key) is not None for key in keys)
     }
     if len(named) < 2:
         return []
@@ -202,11 +210,3 @@ def _unknown_key(key: str, index: int) -> Fault:
     near = difflib.get_close_matches(key, _KEYS, n=1)
     hint = f"did you mean {near[0]}?" if near else "list it in ignore_message_keys to leave it out"
     return Fault("unknown-key", f"the key {key!r} in a turn; {hint}", index)
-
-
-def _kind(value: object) -> str:
-    names = {
-        type(None): "null", bool: "a boolean", int: "a number", float: "a number",
-        str: "text", list: "a list", dict: "an object",
-    }  # fmt: skip
-    return names.get(type(value), f"a {type(value).__name__}")

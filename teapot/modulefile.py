@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from teapot.errors import ConfigError, Problem
@@ -15,10 +15,19 @@ from teapot.licensing import parse_license
 from teapot.model.module import Module
 from teapot.model.record import Fault
 from teapot.records import MIXED
-from teapot.schemas import schema_faults
+from teapot.schemas import schema_faults, shown
 from teapot.strictyaml import Path_, YamlDocument, read_yaml
 
 VARIABLE = "TEAPOT_MODULES"
+_NEEDED = {
+    "jsonl": ("path",),
+    "parquet": ("path",),
+    "csv": ("path",),
+    "sqlite": ("path", "query"),
+    "https": ("url", "sha256"),
+    "fsspec": ("url",),
+    "huggingface": ("repo",),
+}
 _ENDINGS = (".yaml", ".yml", "/module.yaml")
 
 
@@ -90,7 +99,7 @@ def load_module(path: Path, name: str | None = None) -> ModuleFile:
     """
     document = read_yaml(path)
     if not isinstance(document.value, dict):
-        raise ConfigError(Problem(f"{path}:1", "the file is empty, expected a module"))
+        raise ConfigError(document.problem((), f"found {shown(document.value)}, expected a module"))
     faults = list(schema_faults("module", document)) or list(_semantic_faults(document.value, name))
     if faults:
         raise ConfigError(*document.problems(faults))
@@ -114,6 +123,7 @@ def _semantic_faults(value: dict[str, Any], name: str | None) -> Iterator[tuple[
             yield ("sources", place, "id"), f"a second source with the id {source['id']}"
         if "license" in source:
             yield from _license_fault(source["license"], ("sources", place, "license"))
+        yield from _source_faults(source, ("sources", place))
     fields = value.get("fields", {})
     if ("user" in fields) != ("assistant" in fields):
         yield ("fields",), "user and assistant make one exchange: name both"
@@ -121,10 +131,23 @@ def _semantic_faults(value: dict[str, Any], name: str | None) -> Iterator[tuple[
         yield ("fields",), "either messages, or user and assistant"
 
 
+def _source_faults(source: dict[str, Any], path: Path_) -> Iterator[tuple[Path_, str]]:
+    kind = source["kind"]
+    for key in _NEEDED.get(kind, ()):
+        if key not in source:
+            yield path, f"kind {kind} needs the key {key}"
+    if kind == "huggingface" and ("file" in source) == ("split" in source):
+        yield path, "kind huggingface needs one of the keys file and split"
+    file = source.get("path", "")
+    if file.startswith(("/", "~", "\\")) or PureWindowsPath(file).drive:
+        told = f"found {file}, expected a path relative to the module file; where a file lies on"
+        yield (*path, "path"), f"{told} this machine is said with --source {source['id']}=PATH"
+
+
 def _license_fault(text: str, path: Path_) -> Iterator[tuple[Path_, str]]:
     parsed = parse_license(text)
     if isinstance(parsed, Fault):
-        yield path, parsed.message
+        yield path, parsed.words
 
 
 def _without_repeats(folders: Sequence[Path]) -> Iterator[Path]:

@@ -57,7 +57,8 @@ def _load(group: str, name: str) -> Plugin:
     if not found:
         known = sorted(point.name for point in entry_points(group=group))
         near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+        listed = f"known are {', '.join(known)}" if known else "no installed package has one"
+        hint = f"did you mean {near[0]}?" if near else listed
         raise PluginError(f"no {kind} plug-in named {name!r}; {hint}")
     if len(packages) > 1:
         raise PluginError(

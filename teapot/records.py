@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from teapot.canonical import CanonicalError, dumps, dumps_plain, loads, plain
+from teapot.canonical import CanonicalError, dumps, dumps_plain, kind_of, loads, plain
 from teapot.digest import sha256
 from teapot.interfaces import Check
 from teapot.licensing import LicenseJudge
@@ -51,7 +51,7 @@ class RecordMaker:
         try:
             return self._make(row)
         except CanonicalError as error:
-            fault = Fault("schema", f"cannot be written as strict JSON: {error}")
+            fault = Fault("schema", "cannot be written as strict JSON", hint=str(error))
             return _bad([fault], None, None)
 
     def _make(self, row: Row) -> Example | Dropped:
@@ -59,7 +59,7 @@ class RecordMaker:
         turns = _turns(row, self._module.fields, self._ignored)
         tools = _tools(row, self._module.fields, faults)
         verdict = self._options.licenses.judge(self._license_of(row))
-        faults.extend(turns.faults)
+        faults.extend((*turns.faults, *self._reasoning_faults(row)))
         if isinstance(verdict, Fault):
             return _bad([*faults, verdict], identity, None)
         if faults:
@@ -73,9 +73,10 @@ class RecordMaker:
             digest_before = sha256(_content(before, tools)[0]) if repairs else None
         if not verdict.allowed:
             digest = sha256(_content(messages, tools)[0])
+            told = f"{verdict.text} is not among the allowed licences"
             return Dropped(
-                reason="license", detail=f"{verdict.text} is not among the allowed licences",
-                id=identity, license=verdict.text, content_digest=digest, bad=False,
+                reason="license", detail=told, shown=told, id=identity, license=verdict.text,
+                content_digest=digest, bad=False,
             )  # fmt: skip
         record = Record(
             id=identity or "", license=verdict.text, messages=messages, category=category,
@@ -92,6 +93,13 @@ class RecordMaker:
             return row.get(named or "license")
         own = row.get("license")
         return own if own is not None else self._source.license or self._module.license
+
+    def _reasoning_faults(self, row: Row) -> Sequence[Fault]:
+        column = self._module.fields.reasoning
+        value = row.get(column) if column else None
+        if value is None or isinstance(value, str):
+            return ()
+        return (Fault("schema", f"{column} is {kind_of(value)}, expected text"),)
 
     def _placed(self, messages: list[Message], row: Row) -> list[Message]:
         """Return the turns with reasoning and system text where the module and config want them."""
@@ -161,8 +169,13 @@ def _content(messages: list[Message], tools: list[Any] | None) -> tuple[bytes, b
 
 def _bad(faults: Sequence[Fault], identity: str | None, license_text: str | None) -> Dropped:
     ordered = sorted(faults, key=_place_of)
-    detail = "; ".join(str(fault) for fault in ordered)
-    return Dropped(reason=ordered[0].code, detail=detail, id=identity, license=license_text)
+    return Dropped(
+        reason=ordered[0].code,
+        detail="; ".join(str(fault) for fault in ordered),
+        shown="; ".join(fault.shown() for fault in ordered),
+        id=identity,
+        license=license_text,
+    )
 
 
 def _place_of(fault: Fault) -> int:
@@ -181,8 +194,8 @@ def _names(row: Row, fields: FieldMap) -> tuple[str | None, str | None, list[Fau
         elif type(value) is int:
             found.append(str(value))
         else:
-            kind = type(value).__name__
-            faults.append(Fault("schema", f"{column} is a {kind}, expected text or a whole number"))
+            found_kind = f"{column} is {kind_of(value)}, expected text or a whole number"
+            faults.append(Fault("schema", found_kind))
             found.append(None)
     return found[0], found[1], faults
 
@@ -193,7 +206,7 @@ def _turns(row: Row, fields: FieldMap, ignored: frozenset[str]) -> Turns:
     columns = [fields.messages] if fields.messages else ["messages", "conversations"]
     present = [column for column in columns if column in row]
     if len(present) == 1:
-        return read_turns(row[present[0]], ignored)
+        return _with_system_column(read_turns(row[present[0]], ignored), row, fields)
     wanted = " or ".join(columns)
     if present:
         return Turns(
@@ -201,6 +214,22 @@ def _turns(row: Row, fields: FieldMap, ignored: frozenset[str]) -> Turns:
         )
     keys = ", ".join(sorted(map(str, row)))[:120]
     return Turns(faults=[Fault("schema", f"no {wanted}; the row has {keys or 'no keys'}")])
+
+
+def _with_system_column(turns: Turns, row: Row, fields: FieldMap) -> Turns:
+    """Put the text of a system column, as ShareGPT files have one, before the turns."""
+    column = fields.system or "system"
+    text = row.get(column)
+    if text is None or text == "" or turns.faults:
+        return turns
+    if not isinstance(text, str):
+        turns.faults.append(Fault("schema", f"{column} is {kind_of(text)}, expected text"))
+    elif turns.messages[0]["role"] != "system":
+        turns.messages.insert(0, {"role": "system", "content": text})
+    elif turns.messages[0]["content"] != text:
+        told = f"the column {column} and a system turn say different things: which one holds?"
+        turns.faults.append(Fault("two-systems", told))
+    return turns
 
 
 def _exchange(row: Row, fields: FieldMap) -> Turns:
@@ -227,7 +256,7 @@ def _tools(row: Row, fields: FieldMap, faults: list[Fault]) -> list[Any] | None:
         try:
             value = loads(value.encode()) if value.strip() else []
         except (CanonicalError, UnicodeEncodeError) as error:
-            faults.append(Fault("schema", f"{column} is not JSON text: {error}"))
+            faults.append(Fault("schema", f"{column} is not JSON text", hint=str(error)))
             return None
     if isinstance(value, list) and all(isinstance(tool, Mapping) for tool in value):
         return [plain(tool) for tool in value] or None

@@ -57,12 +57,17 @@ class ModuleInMix:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResolvedMix:
-    """A config with its modules in the order of their names; `warnings` concern their demands."""
+    """A config with its modules in the order of their names.
+
+    `warnings` concern the modules' demands on each other; `pins` are locked revisions by module and
+    source id (`safety/consequence ke-secular-conversational`).
+    """
 
     file: ConfigFile
     config: Config
     modules: tuple[ModuleInMix, ...]
     warnings: tuple[str, ...]
+    pins: Mapping[str, str | None] = field(default_factory=dict)
 
     def source_ids(self) -> list[str]:
         """Return the ids of all sources of the mix."""
@@ -136,12 +141,14 @@ def _in_mix(config: Config, file: ModuleFile, options: MixOptions) -> ModuleInMi
 
 def _refuse_shared_ids(modules: Sequence[ModuleInMix]) -> None:
     """Refuse one id for two unlike sources: `--source` could not tell them apart."""
-    owners: dict[str, tuple[str, SourceSpec]] = {}
+    owners: dict[str, tuple[str, str | Path]] = {}
     problems = []
     for module in modules:
         for source in module.sources:
-            name, first = owners.setdefault(source.id, (module.name, source))
-            if first.uri != source.uri:
+            folder = module.file.path.parent
+            place = source.uri if source.path is None else (folder / source.path).resolve()
+            name, first = owners.setdefault(source.id, (module.name, place))
+            if first != place:
                 message = f"the source id {source.id} stands for another source in {name}"
                 problems.append(Problem(str(module.file.path), message))
     if problems:

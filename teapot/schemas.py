@@ -37,8 +37,8 @@ def schema_text(name: str) -> str:
 
 def schema_faults(name: str, document: YamlDocument) -> Iterator[tuple[Path_, str]]:
     """Yield the path and the words of every fault that a schema finds in a document."""
-    for error in _validator(name).iter_errors(document.value):
-        yield from _in_words(error, ())
+    errors = _validator(name).iter_errors(document.value)
+    yield from dict.fromkeys(fault for error in errors for fault in _in_words(error, ()))
 
 
 @lru_cache(maxsize=8)
@@ -86,14 +86,18 @@ def _alternatives(error: ValidationError, path: Path_) -> Iterator[tuple[Path_, 
 
 
 def _sentence(error: ValidationError) -> str:
-    keyword, empty = str(error.validator), {"minLength", "minProperties"}
+    keyword = str(error.validator)
     if keyword == "minItems":
         return "the list is empty, expected at least one item"
-    if keyword in empty:
-        return "it is empty"
+    if keyword == "minLength":
+        return "it is empty, expected text"
+    if keyword == "minProperties":
+        return "it is empty, expected at least one"
     if keyword == "uniqueItems":
         return "an item stands twice"
-    return f"found {shown(error.instance)}, expected {_expected(error)}"
+    number_for_text = keyword == "type" and isinstance(error.instance, int | Decimal)
+    hint = " (put it in quotes)" if number_for_text and error.validator_value == "string" else ""
+    return f"found {shown(error.instance)}, expected {_expected(error)}{hint}"
 
 
 def _expected(error: ValidationError) -> str:

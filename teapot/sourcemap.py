@@ -61,23 +61,43 @@ class SourceMap:
                     )
                 )
         places = _from_files(config)
-        for identity in wanted:
-            if value := os.environ.get(variable_of(identity)):
-                places[identity] = _place(value, variable_of(identity), Path())
-        for identity, value in given.items():
-            places[identity] = _place(value, "--source", Path())
+        said = {
+            identity: (value, variable_of(identity))
+            for identity in wanted
+            if (value := os.environ.get(variable_of(identity)))
+        }
+        said |= {identity: (value, "--source") for identity, value in given.items()}
+        for identity, (value, said_by) in said.items():
+            try:
+                places[identity] = _place(value, said_by, Path())
+            except ValueError as error:
+                raise UsageError(Problem(f"{said_by} {identity}={value}", str(error))) from error
         return cls({identity: places[identity] for identity in wanted if identity in places})
 
-    def open(self, spec: SourceSpec, context: SourceContext) -> tuple[SourceReader, Plugin | None]:
-        """Return a reader of a source where it really lies, and the plug-in that gave it."""
+    def local_path(self, spec: SourceSpec, folder: Path) -> Path | None:
+        """Return the file of this machine that a source is read from; None where it is fetched."""
+        place = self.places.get(spec.id)
+        if place is not None:
+            return place.path
+        return folder / spec.path if spec.path is not None else None
+
+    def open(
+        self, spec: SourceSpec, context: SourceContext, pinned: str | None = None
+    ) -> tuple[SourceReader, Plugin | None]:
+        """Return a reader of a source where it really lies, and the plug-in that gave it.
+
+        `pinned` is the locked revision, which goes before any other.
+        """
         place = self.places.get(spec.id)
         if place is not None and place.path is not None:
             return open_local(
                 LocalFile(path=place.path, spec=spec, progress=context.progress)
             ), None
+        if pinned is not None and spec.repo is not None:
+            spec = replace(spec, revision=pinned)
         if place is not None and place.repo is not None:
             spec = replace(
-                spec, kind="huggingface", repo=place.repo, revision=place.revision,
+                spec, kind="huggingface", repo=place.repo, revision=pinned or place.revision,
                 file=spec.file or (None if spec.split else Path(spec.path or spec.url or "").name),
             )  # fmt: skip
         source, plugin = load_source(spec.kind)
@@ -131,12 +151,23 @@ def _place(value: Any, said_by: str, folder: Path) -> Place:
         hub = _HUB.fullmatch(value)
         if hub:
             return Place(said_by, repo=hub[1], revision=hub[2])
-        return Place(said_by, path=folder / Path(value).expanduser())
+        if value.startswith("hf:"):
+            raise ValueError("expected hf:owner/name, perhaps with @revision")
+        return Place(said_by, path=_path(value, folder))
     if not isinstance(value, dict) or not value.keys() <= {"path", "repo", "revision"} or not value:
         raise ValueError("expected a path, hf:owner/name, or a mapping of path, repo and revision")
     if not all(isinstance(part, str) for part in value.values()):
         raise ValueError("path, repo and revision are text")
-    path = folder / Path(value["path"]).expanduser() if "path" in value else None
+    if "path" not in value and "repo" not in value:
+        raise ValueError("expected a path or a repo beside the revision")
+    path = _path(value["path"], folder) if "path" in value else None
     if path is not None and (path.exists() or "repo" not in value):
         return Place(said_by, path=path)
     return Place(said_by, repo=value["repo"], revision=value.get("revision"))
+
+
+def _path(value: str, folder: Path) -> Path:
+    try:
+        return folder / Path(value).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{value}: {error}") from error

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy
@@ -28,6 +28,7 @@ from teapot.spool import LineSpool
 from teapot.tokens import TokenCounter
 
 SHOWN_BAD_ROWS = 20
+SHOWN_EXAMPLES = 3
 RowWatcher = Callable[[str, str, int, Row], None]
 
 
@@ -41,6 +42,7 @@ class Tally:
     dropped: Counter[str] = field(default_factory=Counter)
     repaired: Counter[str] = field(default_factory=Counter)
     repeated_ids: int = 0
+    bad_rows: list[Problem] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -51,7 +53,6 @@ class Survey:
     tallies: dict[str, Tally] = field(default_factory=dict)
     sources: list[SourceReport] = field(default_factory=list)
     plugins: dict[str, Plugin] = field(default_factory=dict)
-    bad_rows: list[Problem] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,7 +98,7 @@ def survey(
         )
         reading = _Reading(module, found, sinks)
         for spec in module.sources:
-            reader, plugin = _opened(module, spec, places, context)
+            reader, plugin = _opened(module, spec, places, context, mix.pins)
             if plugin is not None:
                 found.plugins[f"source {plugin.name}"] = plugin
             reading.read(spec, reader, RecordMaker(module.module, spec, record_options))
@@ -106,11 +107,20 @@ def survey(
     _refuse_empty(mix, found)
 
 
+def unparsed(fault: Fault) -> Dropped:
+    """Return what becomes of a row that could not be parsed."""
+    return Dropped(reason=fault.code, detail=str(fault), shown=fault.shown())
+
+
 def _opened(
-    module: ModuleInMix, spec: SourceSpec, places: SourceMap, context: SourceContext
+    module: ModuleInMix,
+    spec: SourceSpec,
+    places: SourceMap,
+    context: SourceContext,
+    pins: Mapping[str, str | None],
 ) -> tuple[SourceReader, Plugin | None]:
     try:
-        return places.open(spec, context)
+        return places.open(spec, context, pins.get(f"{module.name} {spec.id}"))
     except PluginError as error:
         number = [source.id for source in module.module.sources].index(spec.id)
         path = ("sources", number, "kind")
@@ -135,7 +145,7 @@ class _Reading:
         for number, row in reader:
             tally.read += 1
             if isinstance(row, Fault):
-                outcome: Example | Dropped = Dropped(reason=row.code, detail=str(row))
+                outcome: Example | Dropped = unparsed(row)
             else:
                 outcome = maker.make(row)
                 if watcher is not None:
@@ -185,35 +195,43 @@ class _Reading:
         if not dropped.bad:
             return
         tally.bad += 1
-        if self._module.on_bad_row == "fail" and len(self._found.bad_rows) < SHOWN_BAD_ROWS:
+        if len(tally.bad_rows) < SHOWN_BAD_ROWS:
             place = f"{self._module.name} {spec.id}:{number}"
             shown = f" (id {dropped.id})" if dropped.id else ""
-            self._found.bad_rows.append(Problem(place, dropped.detail + shown))
+            tally.bad_rows.append(Problem(place, dropped.shown + shown))
 
 
 def _judge_bad_rows(mix: ResolvedMix, found: Survey) -> None:
     """Fail where a bad row must fail the run, and where too many were dropped."""
-    problems = list(found.bad_rows)
-    failing = sum(found.tallies[m.name].bad for m in mix.modules if m.on_bad_row == "fail")
+    strict = [found.tallies[m.name] for m in mix.modules if m.on_bad_row == "fail"]
+    problems = [problem for tally in strict for problem in tally.bad_rows][:SHOWN_BAD_ROWS]
+    failing = sum(tally.bad for tally in strict)
     if failing > len(problems):
         problems.append(Problem("", f"and {counted(failing - len(problems), 'more bad row')}"))
     if failing:
         advice = "mend them, drop them with on_bad_row: drop, or let the module repair them"
         problems.append(Problem("", f"{counted(failing, 'bad row')}; {advice}"))
-    total = sum(tally.bad for tally in found.tallies.values())
-    for module in mix.modules:
-        bad = found.tallies[module.name].bad
-        if module.max_bad_rows is not None and bad > module.max_bad_rows:
-            message = (
-                f"{counted(bad, 'bad row')}, at most {module.max_bad_rows} allowed by max_bad_rows"
-            )
-            problems.append(Problem(module.name, message))
-    limit = mix.config.max_bad_rows
-    if limit is not None and total > limit:
-        message = f"{counted(total, 'bad row')} in the mix, at most {limit} allowed by max_bad_rows"
-        problems.append(mix.file.problem(("max_bad_rows",), message))
+    problems.extend(_too_many(mix, found))
     if problems:
         raise BadRowsError(*problems)
+
+
+def _too_many(mix: ResolvedMix, found: Survey) -> Iterator[Problem]:
+    """Yield what is over a limit of bad rows, with the first of them."""
+    for module in mix.modules:
+        tally = found.tallies[module.name]
+        if module.max_bad_rows is not None and tally.bad > module.max_bad_rows:
+            if module.on_bad_row == "drop":
+                yield from tally.bad_rows[:SHOWN_EXAMPLES]
+            limit = f"at most {module.max_bad_rows} allowed by max_bad_rows"
+            yield Problem(module.name, f"{counted(tally.bad, 'bad row')}, {limit}")
+    total = sum(tally.bad for tally in found.tallies.values())
+    allowed = mix.config.max_bad_rows
+    if allowed is not None and total > allowed:
+        for tally in found.tallies.values():
+            yield from tally.bad_rows[:SHOWN_EXAMPLES]
+        told = f"{counted(total, 'bad row')} in the mix, at most {allowed} allowed by max_bad_rows"
+        yield mix.file.problem(("max_bad_rows",), told)
 
 
 def _refuse_empty(mix: ResolvedMix, found: Survey) -> None:
@@ -221,10 +239,10 @@ def _refuse_empty(mix: ResolvedMix, found: Survey) -> None:
     for module in mix.modules:
         tally = found.tallies[module.name]
         if not tally.usable:
-            reasons = ", ".join(
-                f"{count} {reason}" for reason, count in sorted(tally.dropped.items())
-            )
-            message = f"no usable row of {tally.read} read ({reasons or 'no rows'}); turn it off"
-            problems.append(mix.file.problem(("modules", module.name), message))
+            problems.extend(tally.bad_rows[:SHOWN_EXAMPLES])
+            counts = sorted(tally.dropped.items())
+            reasons = ", ".join(f"{count} {reason}" for reason, count in counts)
+            told = f"no usable row of {tally.read} read ({reasons or 'no rows'}); turn it off"
+            problems.append(mix.file.problem(("modules", module.name), told))
     if problems:
         raise DataError(*problems)

@@ -12,8 +12,9 @@ from teapot.model.record import Fault
 
 OPEN, CLOSE = "<think>", "</think>"
 LOOK_ALIKE = re.compile(
-    r"<\s*/?\s*(?:think(?:ing)?|thoughts?|reasoning|reflection|scratchpad)\b[^<>]{0,20}>"
-    r"|\[/?think(?:ing)?\]|◁/?think▷",
+    r"<\s*/?\s*(?:(?:ant|[\w.-]{1,20}[:_-])?think(?:ing)?(?:[_-]\w{1,20})?"
+    r"|thoughts?|reasoning|reflection|scratchpad)\b[^<>]{0,20}>"
+    r"|\[/?think(?:ing)?\]|◁/?think▷|＜/?think(?:ing)?＞",
     re.IGNORECASE,
 )
 _MARK = re.compile(r"</?think>")
@@ -28,8 +29,8 @@ def has_thought(content: str) -> bool:
 def is_quiet(content: str) -> bool:
     """Tell, quickly, that a content holds no mark or token that any check would look at.
 
-    True means: but for the marks of one well-formed leading thought it holds no `<`, `[` or `◁`,
-    of which every mark, look-alike and control token has one. False means it must be looked at.
+    True means: but for the marks of one well-formed leading thought it has none of `<`, `[`, `◁`
+    and `＜`, and every mark, look-alike and control token has one. False means: look at it.
     """
     if content.startswith(OPEN):
         end = content.find(CLOSE, len(OPEN))
@@ -41,7 +42,7 @@ def is_quiet(content: str) -> bool:
 
 
 def _is_bare(text: str) -> bool:
-    return "<" not in text and "[" not in text and "◁" not in text
+    return "<" not in text and "[" not in text and "◁" not in text and "＜" not in text
 
 
 def strip_thought(content: str) -> str:
@@ -71,8 +72,9 @@ def think_faults(content: str, role: str, index: int) -> Iterator[Fault]:
         return
     yield from _order_faults([(mark.group(), mark.start()) for mark in marks], index)
     if marks[0].group() == OPEN and marks[0].start() > 0:
-        found = content[:40].strip() or "white space"
-        yield Fault("think-text-before", f"{found!r} stands before {OPEN}", index)
+        before = content[: marks[0].start()].strip()
+        found = repr(before[:40]) if before else "white space"
+        yield Fault("think-text-before", f"{found} stands before {OPEN}", index)
     block = _LEADING_BLOCK.match(content)
     if block and not block.group().strip()[len(OPEN) : -len(CLOSE)].strip():
         yield Fault("think-empty", "the thought holds nothing", index)

@@ -16,7 +16,7 @@ from teapot.thinking import is_quiet
 CONTROL_TOKEN = re.compile(
     r"<\|[A-Za-z0-9_▁./:-](?:[A-Za-z0-9_▁ ./:-]{0,58}[A-Za-z0-9_▁./:-])?\|>"
     r"|<｜[^<>｜]{1,60}｜>"
-    r"|</?s>|<pad>|<unk>|<bos>|<eos>|<mask>"
+    r"|<SPECIAL_\d+>|</?s>|<pad>|<unk>|<bos>|<eos>|<mask>"
     r"|<(?:start|end)_of_(?:turn|image)>"
     r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_RESULTS)\]|\[TOOL_CALLS\]"
     r"|<</?SYS>>"

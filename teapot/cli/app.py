@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from teapot.errors import TeapotError
+from teapot.errors import OutputError, Problem, TeapotError, UsageError
 from teapot.version import __version__
 
 INTERRUPTED = 130
@@ -78,20 +78,24 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
     try:
+        _refuse_undecodable(arguments)
         result: Any = teapot.main(arguments, prog_name="teapot", standalone_mode=False)
         sys.stdout.flush()
-    except TeapotError as error:
-        _show_error(error, as_json="--json" in arguments)
-        return error.exit_code
-    except click.ClickException as error:
-        error.show()
-        return 2
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; nothing was changed", err=True)
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except TeapotError as error:
+        _show_error(error, as_json="--json" in arguments)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except OSError as error:
+        _show_error(_unforeseen(error), as_json="--json" in arguments)
+        return OutputError.exit_code
     return result if isinstance(result, int) else 0
 
 
@@ -108,11 +112,20 @@ def _show_error(error: TeapotError, *, as_json: bool) -> None:
         click.echo(harmless(f"error: {problem}"), err=True)
 
 
+def _unforeseen(error: OSError) -> OutputError:
+    """Return an error of the operating system that no edge has answered, in its own words."""
+    return OutputError(Problem(str(error.filename or ""), error.strerror or str(error)))
+
+
+def _refuse_undecodable(arguments: list[str]) -> None:
+    for argument in arguments:
+        if not argument.isprintable() and any("\ud800" <= char <= "\udfff" for char in argument):
+            raise UsageError(Problem(repr(argument), "an argument that is not UTF-8"))
+
+
 def harmless(text: str) -> str:
     """Return text from data or names with its control characters made visible."""
-    return "".join(
-        char if char == "\n" or char.isprintable() else f"\\x{ord(char):02x}" for char in text
-    )
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -55,7 +55,8 @@ def show(name: str, modules: tuple[Path, ...], quiet: bool, as_json: bool) -> No
         print_json({"path": str(file.path), **_json(file.module)})
         return
     click.echo(f"# {file.path}")
-    click.echo(harmless(file.path.read_text(encoding="utf-8")), nl=False)
+    for line in file.path.read_text(encoding="utf-8").splitlines():
+        click.echo(harmless(line))
 
 
 @modules.command("check")
@@ -64,6 +65,7 @@ def show(name: str, modules: tuple[Path, ...], quiet: bool, as_json: bool) -> No
 @common
 def check(names: tuple[str, ...], modules: tuple[Path, ...], quiet: bool, as_json: bool) -> int:
     """Check modules (all, where none is named): their files, plug-ins and the data beside them."""
+    from teapot.errors import counted
     from teapot.modulefile import ModulePlaces
     from teapot.usecases.catalog import check_modules
 
@@ -73,7 +75,7 @@ def check(names: tuple[str, ...], modules: tuple[Path, ...], quiet: bool, as_jso
     else:
         for problem in problems:
             click.echo(harmless(f"error: {problem}"), err=True)
-        click.echo(f"{len(sound)} sound, {len(problems)} problems")
+        click.echo(f"{len(sound)} sound, {counted(len(problems), 'problem')}")
     return 2 if problems else 0
 
 

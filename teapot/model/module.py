@@ -46,8 +46,8 @@ class SourceSpec:
 class FieldMap:
     """Which columns of a row hold what; None means the usual name is tried, if there is one.
 
-    `messages` is `messages` or `conversations`, a list or JSON text. `user` and `assistant` (with
-    `system`) build a single exchange from plain columns instead.
+    `messages` is `messages` or `conversations`, a list or JSON text. `user` and `assistant` build a
+    single exchange from plain columns instead. `system` comes first in both.
     """
 
     messages: str | None = None

@@ -36,15 +36,32 @@ class Message(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One named thing wrong with a row; `message_index` counts turns from 0."""
+    """One named thing wrong with a row; `message_index` counts turns from 0.
+
+    The text of a fault enters the ledger, whose digest two machines must agree on. What a library
+    says in its own words, which change with its version, is a `hint`: shown, but never recorded.
+    """
 
     code: str
     message: str
     message_index: int | None = None
+    hint: str = ""
 
     def __str__(self) -> str:
+        return self._told(self.message)
+
+    @property
+    def words(self) -> str:
+        """Return message and hint, without place and code."""
+        return f"{self.message}: {self.hint}" if self.hint else self.message
+
+    def shown(self) -> str:
+        """Return the fault as people see it, with its hint."""
+        return self._told(self.words)
+
+    def _told(self, message: str) -> str:
         at = "" if self.message_index is None else f"messages[{self.message_index}]: "
-        return f"{at}{self.message} [{self.code}]"
+        return f"{at}{message} [{self.code}]"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,10 +97,14 @@ class Example:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dropped:
-    """A row that does not enter the mix, with the reason's code and its detail."""
+    """A row that does not enter the mix, with the reason's code and its detail.
+
+    `shown` is the detail with the hints that are not recorded.
+    """
 
     reason: str
     detail: str
+    shown: str
     id: str | None = None
     license: str | None = None
     content_digest: bytes | None = None

@@ -38,7 +38,7 @@ class CsvReader(WholeFileReader):
                         found = f"{len(cells)} cells, expected {len(header)} as in the header"
                         yield number, Fault("csv", found)
         except (csv.Error, UnicodeDecodeError) as error:
-            message = f"cannot be read as CSV after row {number}: {error}"
+            message = f"cannot be read as CSV (row {number + 1}): {error}"
             raise DataError(self.file.problem(message)) from error
 
     def _header(self, cells: list[str]) -> list[str]:

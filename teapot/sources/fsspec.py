@@ -9,7 +9,6 @@ import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from teapot.errors import Problem, SourceError, UsageError
 from teapot.interfaces import SourceContext, SourceIdentity, SourceReader
@@ -32,7 +31,7 @@ class FsspecSource:
         where = f"source {spec.id}"
         if spec.url is None:
             raise UsageError(Problem(where, "kind fsspec needs url:"))
-        scheme = urlsplit(spec.url).scheme
+        scheme = spec.url.partition("://")[0]
         if context.offline and scheme not in ("file", "memory"):
             message = f"{spec.url} needs the network; give it with --source {spec.id}=PATH"
             raise SourceError(Problem(where, message))

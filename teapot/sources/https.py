@@ -39,7 +39,10 @@ def _check(spec: SourceSpec) -> None:
     where = f"source {spec.id}"
     if spec.url is None or spec.sha256 is None:
         raise UsageError(Problem(where, "kind https needs url: and sha256:"))
-    parts = urlsplit(spec.url)
+    try:
+        parts = urlsplit(spec.url)
+    except ValueError as error:
+        raise UsageError(Problem(where, f"{spec.url} is not an address: {error}")) from error
     loopback = parts.hostname in ("127.0.0.1", "localhost", "::1")
     if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
         raise UsageError(Problem(where, f"found {spec.url}, expected an address with https://"))
@@ -81,7 +84,7 @@ def _fetch(spec: SourceSpec, context: SourceContext, part: Path) -> None:
                 error = failure
                 if failure.response.status_code < 500:
                     break
-            except (httpx2.TransportError, httpx2.StreamError) as failure:
+            except (httpx2.HTTPError, httpx2.StreamError) as failure:
                 error = failure
     message = f"{spec.url} cannot be fetched: {error}"
     raise SourceError(Problem(f"source {spec.id}", message)) from error
@@ -100,7 +103,7 @@ def _continue_download(client: Any, spec: SourceSpec, context: SourceContext, pa
         length = response.headers.get("Content-Length")
         total = have + int(length) if length else None
         with part.open("ab" if resumed else "wb") as file:
-            for block in response.iter_bytes():
+            for block in response.iter_raw():
                 file.write(block)
                 have += len(block)
                 context.progress(spec.id, have, total)

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from teapot.canonical import CanonicalError, dumps
-from teapot.errors import MissingExtraError, Problem, SourceError, TeapotError, UsageError
+from teapot.errors import (
+    DigestError,
+    MissingExtraError,
+    Problem,
+    SourceError,
+    TeapotError,
+    UsageError,
+)
 from teapot.interfaces import Progress, SourceContext, SourceIdentity, SourceReader
 from teapot.model.module import SourceSpec
 from teapot.model.record import Fault
@@ -102,7 +109,8 @@ def _explained(spec: SourceSpec, context: SourceContext, error: Exception) -> Te
     if isinstance(error, TeapotError):
         return error
     where, revision = f"source {spec.id}", spec.revision or "main"
-    place = f"{spec.repo}, file {spec.file}, revision {revision}"
+    part = f"file {spec.file}" if spec.file else f"{spec.config or 'default'}, split {spec.split}"
+    place = f"{spec.repo}, {part}, revision {revision}"
     if context.offline and isinstance(error, errors.LocalEntryNotFoundError):
         said = "not in the Hub cache, and --offline is set; run once without it"
     elif isinstance(error, errors.GatedRepoError):
@@ -138,7 +146,7 @@ class _SplitReader:
             try:
                 line = dumps(row) + b"\n"
             except CanonicalError as error:
-                yield self._rows, Fault("schema", f"a value that JSON cannot hold: {error}")
+                yield self._rows, Fault("schema", "a value that JSON cannot hold", hint=str(error))
                 line = b"null\n"
             else:
                 yield self._rows, row
@@ -146,26 +154,53 @@ class _SplitReader:
             self._bytes += len(line)
 
     def identity(self) -> SourceIdentity:
-        """Return what was read."""
+        """Return what was read.
+
+        Raises:
+            DigestError: the rows do not have the digest that the module declares.
+        """
+        found = self._sha256.hexdigest()
+        if self._spec.sha256 is not None and found != self._spec.sha256:
+            message = f"the SHA-256 of its rows is {found}, expected {self._spec.sha256}"
+            raise DigestError(Problem(f"source {self._spec.id}", message))
         return SourceIdentity(
-            uri=self._spec.uri, revision=self._commit, sha256=self._sha256.hexdigest(),
+            uri=self._spec.uri, revision=self._commit, sha256=found,
             bytes=self._bytes, rows=self._rows, digest_of="rows",
         )  # fmt: skip
 
 
-def _load_split(spec: SourceSpec, context: SourceContext) -> tuple[Any, str | None]:
+def _load_split(spec: SourceSpec, context: SourceContext) -> tuple[Any, str]:
+    """Return the rows of a split and the commit they are of.
+
+    `datasets` gives the rows of another, cached revision where it cannot have the one it is asked
+    for. Its cache keeps rows in a folder named by their commit, which is what is compared.
+    """
     try:
         import datasets
     except ImportError as error:
         raise MissingExtraError(f"source {spec.id} (a split of {spec.repo})", "datasets") from error
+    datasets.disable_progress_bars()
     revision = spec.revision or "main"
+    if context.offline and not _COMMIT.fullmatch(revision):
+        message = "a split is read offline only at a commit: set revision: to its 40 hex digits"
+        raise SourceError(Problem(f"source {spec.id}", message))
     try:
-        commit = revision if context.offline else _commit_of(spec, revision)
-        if context.offline:
-            datasets.config.HF_HUB_OFFLINE = True
+        commit = _commit_of(spec, revision)
+        offline = {"download_config": _offline_config()} if context.offline else {}
         loaded = datasets.load_dataset(
-            spec.repo or "", spec.config, split=spec.split, revision=commit
+            spec.repo or "", spec.config, split=spec.split, revision=commit, **offline
         )
     except Exception as error:
         raise _explained(spec, context, error) from error
-    return loaded, commit if _COMMIT.fullmatch(commit) else None
+    folders = {Path(file["filename"]).parent.name for file in loaded.cache_files}
+    if folders != {commit}:
+        message = f"{spec.repo} at {commit} cannot be had; `datasets` gave another, cached revision"
+        raise SourceError(Problem(f"source {spec.id}", message))
+    return loaded, commit
+
+
+def _offline_config() -> Any:
+    from datasets import DownloadConfig, config
+
+    config.HF_HUB_OFFLINE = True
+    return DownloadConfig(local_files_only=True)

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
-from teapot.canonical import CanonicalError, check_numbers, loads
+from teapot.canonical import CanonicalError, check_numbers, kind_of, loads
 from teapot.digest import HashingReader
 from teapot.errors import DataError, SourceError
 from teapot.interfaces import SourceContext, SourceIdentity, SourceReader
@@ -24,6 +24,17 @@ MAX_LINE_BYTES = 16 << 20
 MAX_RATIO = 200
 RATIO_GRACE_BYTES = 16 << 20
 _BLOCK_BYTES = 1 << 20
+_WRONG_STARTS = {
+    b"\xff\xfe": "it is UTF-16, expected UTF-8; convert it",
+    b"\xfe\xff": "it is UTF-16, expected UTF-8; convert it",
+    b"\xef\xbb\xbf": "it is UTF-8 with a byte order mark; save it as plain UTF-8",
+    b"\x1f\x8b": "it is gzip under another name; call it .jsonl.gz",
+    b"\x28\xb5\x2f\xfd": "it is Zstandard under another name; call it .jsonl.zst",
+    b"PAR1": "it is Parquet under another name; call it .parquet",
+    b"SQLite format 3\0": "it is an SQLite database, expected JSON Lines",
+    b"[{": "it is one JSON array, expected an object per line; `jq -c '.[]'` converts it",
+    b"[\n": "it is one JSON array, expected an object per line; `jq -c '.[]'` converts it",
+}
 
 
 class JsonlSource:
@@ -45,7 +56,7 @@ class JsonlReader:
     def __iter__(self) -> Rows:
         size = self._file.path.stat().st_size
         number = 0
-        with self._file.path.open("rb") as raw:
+        with self._opened() as raw:
             hashing = HashingReader(raw)
             for number, line in enumerate(split_lines(self._blocks(hashing)), start=1):
                 yield number, line if isinstance(line, Fault) else parse_row(line)
@@ -66,13 +77,20 @@ class JsonlReader:
             raise SourceError(self._file.problem("its identity was asked for before it was read"))
         return self._identity
 
+    def _opened(self) -> BinaryIO:
+        try:
+            return self._file.path.open("rb")
+        except OSError as error:
+            message = f"cannot be read: {error.strerror}"
+            raise SourceError(self._file.problem(message)) from error
+
     def _blocks(self, raw: HashingReader) -> Iterator[bytes]:
         """Yield decompressed blocks, watching the start of the text and the ratio."""
         unpacked = 0
         try:
             for block in _unpacked(self._file.path.name.lower(), raw):
                 if unpacked == 0:
-                    self._check_encoding(block)
+                    self._check_start(block)
                 unpacked += len(block)
                 if unpacked > RATIO_GRACE_BYTES and unpacked > MAX_RATIO * raw.bytes_read:
                     raise DataError(
@@ -89,16 +107,12 @@ class JsonlReader:
             message = f"cannot be read: {error.strerror or error}"
             raise SourceError(self._file.problem(message)) from error
 
-    def _check_encoding(self, start: bytes) -> None:
-        marks = {
-            b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16",
-            b"\xef\xbb\xbf": "UTF-8 with a byte order mark",
-        }  # fmt: skip
-        for mark, name in marks.items():
+    def _check_start(self, start: bytes) -> None:
+        for mark, told in _WRONG_STARTS.items():
             if start.startswith(mark):
-                raise DataError(
-                    self._file.problem(f"it is {name}, expected plain UTF-8; convert it")
-                )
+                raise DataError(self._file.problem(told))
+        if (start[:1] == b"\0") != (start[1:2] == b"\0"):
+            raise DataError(self._file.problem("it is UTF-16, expected UTF-8; convert it"))
 
 
 def parse_row(line: bytes) -> Row | Fault:
@@ -109,9 +123,10 @@ def parse_row(line: bytes) -> Row | Fault:
         row = loads(line)
         check_numbers(row)
     except CanonicalError as error:
-        return Fault("json", _reason(line, str(error).replace("line 1 column", "column")))
+        reason = _reason(line, str(error).replace("line 1 column", "column"))
+        return Fault("json", "not strict JSON", hint=reason)
     if not isinstance(row, dict):
-        return Fault("json", f"a line holds {type(row).__name__}, expected an object")
+        return Fault("json", f"a line holds {kind_of(row)}, expected an object")
     return row
 
 

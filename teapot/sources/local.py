@@ -29,11 +29,12 @@ class LocalFile:
     spec: SourceSpec
     revision: str | None = None
     progress: Progress = silent
+    label: str | None = None
 
     @property
     def where(self) -> str:
-        """Return how errors name this source."""
-        return f"source {self.spec.id} ({self.path.name})"
+        """Return how errors name this source; `label` says it where there is no module."""
+        return self.label or f"source {self.spec.id} ({self.path.name})"
 
     def problem(self, message: str) -> Problem:
         """Return a problem of this file."""
@@ -55,27 +56,38 @@ def open_local(file: LocalFile, format_name: str | None = None) -> SourceReader:
     readers: dict[str, Callable[[LocalFile], SourceReader]] = {
         "jsonl": JsonlReader, "parquet": ParquetReader, "csv": CsvReader, "sqlite": SqliteReader,
     }  # fmt: skip
-    name = format_name or file.spec.format or _format_of(file)
+    name = format_name or _format_of(file, frozenset(readers))
     if name not in readers:
         known = ", ".join(sorted(readers))
         raise UsageError(file.problem(f"no such format {name!r}, expected one of {known}"))
     if not file.path.is_file():
         found = "a folder" if file.path.is_dir() else "no file"
         raise SourceError(
-            file.problem(f"{found} at {file.path}; give it with --source {file.spec.id}=PATH")
+            file.problem(
+                f"{found} at {file.path}; give it with --source {file.spec.id}=PATH, or in "
+                "teapot.sources.yaml"
+            )
         )
-    return readers[name](file)
+    try:
+        return readers[name](file)
+    except OSError as error:
+        raise SourceError(file.problem(f"cannot be read: {error.strerror or error}")) from error
 
 
-def _format_of(file: LocalFile) -> str:
-    name = file.path.name.lower()
-    for suffix in sorted(_FORMATS, key=len, reverse=True):
-        if name.endswith(suffix):
-            return _FORMATS[suffix]
+def _format_of(file: LocalFile, known: frozenset[str]) -> str:
+    """Return the declared format, else what the file's name tells, the declared name, the kind."""
+    spec = file.spec
+    if spec.format is not None:
+        return spec.format
+    for name in (file.path.name, spec.file, spec.path, spec.url):
+        for suffix in sorted(_FORMATS, key=len, reverse=True):
+            if name is not None and name.lower().endswith(suffix):
+                return _FORMATS[suffix]
+    if spec.kind in known:
+        return spec.kind
     raise UsageError(
-        file.problem("the name does not tell the format; add format: to the source, one of "
-                     "jsonl, parquet, csv, sqlite")
-    )  # fmt: skip
+        file.problem(f"the name does not tell the format; add format: {' or '.join(sorted(known))}")
+    )
 
 
 class UnchangedGuard:
@@ -117,9 +129,13 @@ class WholeFileReader:
         raise NotImplementedError
 
     def __iter__(self) -> Rows:
-        for number, row in self.rows():
-            self._rows = number
-            yield number, row
+        try:
+            for number, row in self.rows():
+                self._rows = number
+                yield number, row
+        except OSError as error:
+            message = f"cannot be read: {error.strerror or error}"
+            raise SourceError(self.file.problem(message)) from error
         self._guard.check()
 
     def identity(self) -> SourceIdentity:

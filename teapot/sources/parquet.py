@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from teapot.errors import DataError
 from teapot.interfaces import SourceContext, SourceReader
 from teapot.model.module import SourceSpec
@@ -21,6 +23,16 @@ class ParquetSource:
 class ParquetReader(WholeFileReader):
     """The rows of one Parquet file."""
 
+    def _refuse_twins(self, fields: list[Any], inside: str) -> None:
+        """Refuse two columns of one name at any depth: a row could hold only one of them."""
+        names = [field.name for field in fields]
+        twin = next((name for name in names if names.count(name) > 1), None)
+        if twin is not None:
+            raise DataError(self.file.problem(f"two columns of one name, {inside}{twin}"))
+        for field in fields:
+            nested = [field.type.field(place) for place in range(field.type.num_fields)]
+            self._refuse_twins(nested, f"{inside}{field.name}.")
+
     def rows(self) -> Rows:
         """Yield rows in file order, numbered through all row groups."""
         from pyarrow import ArrowException
@@ -29,11 +41,13 @@ class ParquetReader(WholeFileReader):
         number = 0
         try:
             with ParquetFile(self.file.path) as parquet:
+                self._refuse_twins(list(parquet.schema_arrow), "")
                 for batch in parquet.iter_batches(batch_size=_BATCH_ROWS):
                     for row in batch.to_pylist():
                         number += 1
                         yield number, row
                     self.file.progress(self.file.spec.id, number, parquet.metadata.num_rows)
         except (ArrowException, OSError, UnicodeDecodeError) as error:
-            message = f"cannot be read as Parquet after row {number}: {error}"
+            after = f" after row {number}" if number else ""
+            message = f"cannot be read as Parquet{after}: {error}"
             raise DataError(self.file.problem(message)) from error

@@ -21,14 +21,25 @@ class SqliteSource:
         return open_local(LocalFile(path=context.folder / (spec.path or ""), spec=spec), "sqlite")
 
 
+_READING = frozenset(
+    (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE)
+)
+
+
+def _allow_reading_only(action: int, *details: str | None) -> int:
+    """Deny whatever is not a SELECT: ATTACH and VACUUM INTO would write files of their own."""
+    return sqlite3.SQLITE_OK if action in _READING else sqlite3.SQLITE_DENY
+
+
 class SqliteReader(WholeFileReader):
     """The rows that a query makes, by column name."""
 
     def __init__(self, file: LocalFile) -> None:
         if file.spec.query is None:
             raise UsageError(file.problem("an SQLite source needs query:, a SELECT"))
-        journal = file.path.with_name(file.path.name + "-wal")
-        if journal.exists() and journal.stat().st_size:
+        real = file.path.resolve()
+        beside = [real.with_name(real.name + ending) for ending in ("-wal", "-journal")]
+        for journal in (path for path in beside if path.exists() and path.stat().st_size):
             raise DataError(
                 file.problem(f"{journal.name} holds changes not yet in the database; close the "
                              "program that writes it, or checkpoint it")
@@ -41,7 +52,7 @@ class SqliteReader(WholeFileReader):
         number = 0
         try:
             with closing(sqlite3.connect(uri, uri=True)) as connection:
-                connection.execute("PRAGMA query_only = 1")
+                connection.set_authorizer(_allow_reading_only)
                 cursor = connection.execute(self.file.spec.query or "")
                 columns = [column[0] for column in cursor.description or ()]
                 if len(set(columns)) < len(columns) or not columns:
@@ -55,5 +66,9 @@ class SqliteReader(WholeFileReader):
                     else:
                         yield number, Fault("sqlite", f"the column {blob} holds a BLOB")
         except sqlite3.Error as error:
-            message = f"the query fails after row {number}: {error}"
+            message = f"the query fails{_after(number)}: {error}"
             raise DataError(self.file.problem(message)) from error
+
+
+def _after(number: int) -> str:
+    return f" after row {number}" if number else ""

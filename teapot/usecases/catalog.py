@@ -84,13 +84,10 @@ def source_statuses(
 
 def _status(file: ModuleFile, source: SourceSpec, known: SourceMap) -> SourceStatus:
     place = known.places.get(source.id)
-    path = place.path if place else None
+    path = known.local_path(source, file.path.parent)
     said_by = place.said_by if place else "the module"
     if place is not None and place.repo is not None:
         resolved = f"hf://datasets/{place.repo}@{place.revision or 'main'}"
-    elif path is None and source.path is not None:
-        path = file.path.parent / source.path
-        resolved = str(path)
     else:
         at = f"@{source.revision}" if source.revision else ""
         resolved = str(path) if path is not None else source.uri + at

@@ -97,13 +97,13 @@ def _rows(path: Path) -> Iterator[RowFaults | tuple[int, int] | None]:
     )  # fmt: skip
     options = RecordOptions(licenses=_AnyLicense(), checks=builtin_checks())
     maker = RecordMaker(module, source, options)
-    for number, row in open_local(LocalFile(path=path, spec=source)):
+    for number, row in open_local(LocalFile(path=path, spec=source, label=str(path)), "jsonl"):
         if isinstance(row, Fault):
-            yield RowFaults(number, None, row.code, str(row))
+            yield RowFaults(number, None, row.code, row.shown())
             continue
         outcome = maker.make(row)
         if isinstance(outcome, Dropped):
-            yield RowFaults(number, outcome.id, outcome.reason, outcome.detail)
+            yield RowFaults(number, outcome.id, outcome.reason, outcome.shown)
         else:
             named = row.get("id") is not None
             yield (hash(outcome.id), hash(outcome.content_digest)) if named else None

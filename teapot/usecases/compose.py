@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 from teapot.checks.builtin import builtin_checks
 from teapot.digest import sha256_hex
 from teapot.emit import write_data
-from teapot.errors import ExpectationError, Problem
+from teapot.errors import ExpectationError, Problem, UsageError, counted
 from teapot.files import OutputPaths, staged
 from teapot.interfaces import Check
 from teapot.ledger import LedgerSpool
@@ -23,6 +23,7 @@ from teapot.model.report import MixReport
 from teapot.plugins import load_check, plugin_versions
 from teapot.reporting import make_recipe, report_mix
 from teapot.resolve import MixOptions, ResolvedMix, resolve
+from teapot.sourcemap import SourceMap
 from teapot.spool import LineSpool
 from teapot.survey import RowWatcher, Sinks, Survey, survey
 from teapot.tokens import TokenCounter
@@ -88,8 +89,16 @@ class _Run:
     found: Survey = field(default_factory=Survey)
 
 
-def plan(config: str | Path, options: MixOptions | None = None) -> Plan:
+def plan(
+    config: str | Path,
+    options: MixOptions | None = None,
+    *,
+    lock: Lock | None = None,
+    unlocked: Collection[str] = (),
+) -> Plan:
     """Return what a mix would be, reading every source and writing nothing.
+
+    With a `lock`, sources must be what it pins, but for those of the modules in `unlocked`.
 
     Raises:
         TeapotError: whatever `compose` would refuse, but for the expected number of examples,
@@ -97,7 +106,11 @@ def plan(config: str | Path, options: MixOptions | None = None) -> Plan:
     """
     options = options or MixOptions()
     run = _start(config, options)
+    if lock is not None:
+        run.resolved = lock.pin(run.resolved, but=unlocked)
     _read(run, Sinks(tokens=run.tokens))
+    if lock is not None:
+        lock.compare([source for source in run.found.sources if source.module not in unlocked])
     mix = _mix(run, run.found.index.digest)
     report = report_mix(run.resolved, run.found, mix, tokens=run.tokens is not None)
     problem = _unexpected(run.resolved, report)
@@ -135,6 +148,7 @@ def compose(
     if lock is not None:
         run.resolved = lock.pin(run.resolved)
     paths = output_paths(run.resolved, output)
+    _refuse_overwriting(run, paths)
     with staged(paths) as stage:
         with _spools(run, stage.folder) as (lines, ledger):
             _read(run, Sinks(lines=lines, ledger=ledger, tokens=run.tokens, watcher=watcher))
@@ -177,8 +191,29 @@ def compose(
 
 def output_paths(resolved: ResolvedMix, output: str | Path | None) -> OutputPaths:
     """Return where a mix is written."""
-    name = output or resolved.config.output.file or f"{resolved.file.name}.jsonl"
-    return OutputPaths(Path(name))
+    name = Path(output or resolved.config.output.file or f"{resolved.file.name}.jsonl")
+    if name.suffix != ".jsonl" and not name.is_dir():
+        message = "is no name for JSON Lines, expected one that ends in .jsonl"
+        raise UsageError(Problem(str(name), message))
+    return OutputPaths(name)
+
+
+def _refuse_overwriting(run: _Run, paths: OutputPaths) -> None:
+    """Refuse an output that is one of the inputs: the run would destroy what it was made from."""
+    mix = run.resolved
+    places = SourceMap.gather(mix.file.path, run.options.sources, mix.source_ids())
+    inputs = {mix.file.path: "the config"}
+    for module in mix.modules:
+        inputs[module.file.path] = f"the module {module.name}"
+        for spec in module.sources:
+            path = places.local_path(spec, module.file.path.parent)
+            if path is not None:
+                inputs[path] = f"the source {spec.id}"
+    taken = {path.resolve(): what for path, what in inputs.items()}
+    for output in (paths.data, paths.ledger, paths.manifest):
+        if output.resolve() in taken:
+            message = f"is {taken[output.resolve()]}, which this would overwrite; choose -o"
+            raise UsageError(Problem(str(output), message))
 
 
 def _start(config: str | Path, options: MixOptions) -> _Run:
@@ -239,10 +274,16 @@ def _unexpected(resolved: ResolvedMix, report: MixReport) -> Problem | None:
         for source in report.sources
         if source.expected is not None and source.expected != source.rows
     ]
-    told = "; ".join(moved) or "every source holds the rows its module declares"
-    advice = (
-        "to make the mix of then, pin the revision of then (revision: in the module file), or give "
-        "a copy with --source ID=PATH; to accept the mix of now, correct expect.examples"
-    )
-    message = f"found {found} examples, expected {expected}: {told}; {advice}"
-    return resolved.file.problem(("expect", "examples"), message)
+    told = f"found {counted(found, 'example')}, expected {expected}"
+    if moved:
+        told += (
+            f": {'; '.join(moved)}; to make the mix of then, pin the revision of then (revision: "
+            "in the module file), or give a copy with --source ID=PATH; to accept the mix of now, "
+            "correct expect.examples"
+        )
+    else:
+        told += (
+            ", though every source holds the rows its module declares: look at weights, licences "
+            "and dropped rows with `teapot plan`, or correct expect.examples"
+        )
+    return resolved.file.problem(("expect", "examples"), told)

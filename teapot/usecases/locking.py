@@ -8,7 +8,7 @@ from pathlib import Path
 
 from teapot.errors import Problem, UsageError
 from teapot.lock import FILE, Lock
-from teapot.resolve import MixOptions
+from teapot.resolve import MixOptions, resolve
 from teapot.usecases.compose import plan
 from teapot.version import __version__
 
@@ -25,14 +25,14 @@ def lock(config: Path, options: MixOptions, *, update: Sequence[str] = ()) -> Lo
     """
     path = config.parent / FILE
     known = Lock.read(path) if path.exists() else Lock(path, __version__, {})
-    sources = plan(config, options).report.sources
-    present = {source.module for source in sources}
+    present = {module.name for module in resolve(config, options).modules}
     for name in update:
         if name not in present:
             known_names = ", ".join(sorted(present))
             raise UsageError(Problem(name, f"not a module of this mix, which has {known_names}"))
+    pinned = known if update else None
+    sources = plan(config, options, lock=pinned, unlocked=update).report.sources
     if update:
-        known.compare([source for source in sources if source.module not in update])
         sources = tuple(source for source in sources if source.module in update)
     pins = {**known.pins, **Lock.of(path, __version__, sources).pins}
     made = replace(known, teapot=__version__, pins=dict(sorted(pins.items())))

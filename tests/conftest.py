@@ -1,0 +1,21 @@
+"""What holds for every test: nothing of the developer's own set-up, and no deadline on properties."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("teapot", deadline=None)
+settings.load_profile("teapot")
+
+
+@pytest.fixture(autouse=True)
+def own_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Hide what the developer has set for Teapot, and keep downloads out of the real caches."""
+    for name in [name for name in os.environ if name.startswith("TEAPOT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))

@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from hashlib import sha256
+from random import Random
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from teapot.index import RecordIndex
+from teapot.mixing import Mix, lines_of_records, plan_mix
+from teapot.model.config import Duplicates
+from teapot.ordering import DRAW_LABEL, Ranker
+
+KEEP, DROP = Duplicates(policy="keep"), Duplicates(policy="drop")
+SEED = 42
+
+
+class Row(NamedTuple):
+    """A record as the plan sees it: equal contents are duplicates, whatever their ids."""
+
+    content: str
+    id: str = ""
+
+
+class Line(NamedTuple):
+    """One line of the output."""
+
+    module: str
+    row: Row
+    occurrence: int
+
+
+class Planned(NamedTuple):
+    """A mix with its records, and the lines it puts out."""
+
+    mix: Mix
+    records: list[tuple[str, Row]]
+    lines: list[Line]
+
+    def of(self, module: str) -> list[Line]:
+        """Return the module's lines in their order."""
+        return [line for line in self.lines if line.module == module]
+
+
+Modules = Mapping[str, Sequence[Row]]
+
+
+def _digest(text: str) -> bytes:
+    return sha256(text.encode()).digest()
+
+
+def _plan(
+    modules: Modules,
+    weights: Mapping[str, Decimal],
+    duplicates: Duplicates = KEEP,
+    seed: int = SEED,
+) -> Planned:
+    index, records = RecordIndex(), []
+    for name, rows in modules.items():
+        index.begin_source(name)
+        for number, row in enumerate(rows, start=1):
+            index.add(_digest(row.content), "MIT", row=number, characters=1, tokens=0)
+            records.append((name, row))
+        index.end_module(name)
+    mix = plan_mix(
+        index, weights, seed=seed, duplicates=duplicates,
+        line_digest=lambda record: _digest(repr(records[record])),
+    )  # fmt: skip
+    occurrences = mix.occurrences.tolist()
+    lines = [
+        Line(module=records[record][0], row=records[record][1], occurrence=occurrences[record])
+        for record in mix.order.tolist()
+    ]
+    return Planned(mix, records, lines)
+
+
+def _rows(count: int, prefix: str = "") -> list[Row]:
+    return [Row(f"{prefix}{place}") for place in range(count)]
+
+
+def _one(rows: Sequence[Row], weight: Decimal, duplicates: Duplicates = KEEP) -> Planned:
+    return _plan({"m": rows}, {"m": weight}, duplicates)
+
+
+WEIGHTS = st.decimals(0, 4, places=3) | st.decimals(0, 4, places=12)
+# Few contents and few ids, so that equal contents with equal and unequal ids all occur.
+ROWS = st.lists(st.builds(Row, st.sampled_from("abcdef"), st.sampled_from("123")), max_size=12)
+MIXES = st.dictionaries(st.sampled_from(["a", "b/c", "č", "d"]), ROWS, min_size=1)
+POLICIES = st.sampled_from([KEEP, DROP, Duplicates(policy="drop", prefer=("d", "b/c"))])
+
+
+@given(WEIGHTS, st.integers(0, 40))
+def test_weight_gives_the_floor_of_weight_times_records(weight: Decimal, count: int) -> None:
+    planned = _one(_rows(count), weight)
+    assert len(planned.lines) == math.floor(Fraction(weight) * count)
+    assert planned.mix.shares["m"].lines == len(planned.lines)
+    copies = Counter(planned.lines).values()
+    assert all(math.floor(weight) <= number <= math.ceil(weight) for number in copies)
+
+
+@pytest.mark.parametrize(
+    ("weight", "count", "lines"), [("0.3", 503, 150), ("1", 3196, 3196), ("0", 9, 0), ("2.5", 3, 7)]
+)
+def test_known_amounts(weight: str, count: int, lines: int) -> None:
+    assert len(_one(_rows(count), Decimal(weight)).lines) == lines
+
+
+@pytest.mark.parametrize(("weight", "digits"), [("0." + "9" * 34, 28), ("0.999", 2)])
+def test_floor_is_exact_whatever_the_ambient_decimal_precision(weight: str, digits: int) -> None:
+    with localcontext(prec=digits):
+        assert len(_one(_rows(3), Decimal(weight)).lines) == 2
+
+
+@given(ROWS, WEIGHTS, WEIGHTS)
+def test_a_larger_weight_only_adds_lines(rows: list[Row], some: Decimal, more: Decimal) -> None:
+    some, more = sorted((some, more))
+    assert Counter(_one(rows, some).lines) <= Counter(_one(rows, more).lines)
+
+
+@given(MIXES, st.dictionaries(st.sampled_from(["a", "b/c", "č", "d"]), WEIGHTS, min_size=4))
+def test_other_modules_change_nothing_about_a_modules_lines(
+    modules: Modules, weights: Mapping[str, Decimal]
+) -> None:
+    together = _plan(modules, weights)
+    for name, rows in modules.items():
+        alone = _plan({name: rows}, weights)
+        assert together.of(name) == alone.lines
+        assert together.mix.shares[name] == alone.mix.shares[name]
+
+
+@settings(deadline=None)
+@given(MIXES, WEIGHTS, POLICIES, st.randoms())
+def test_the_order_of_rows_and_modules_does_not_reach_the_output(
+    modules: Modules, weight: Decimal, duplicates: Duplicates, random: Random
+) -> None:
+    names = list(modules)
+    random.shuffle(names)
+    shuffled = {name: random.sample(modules[name], len(modules[name])) for name in names}
+    weights = dict.fromkeys(modules, weight)
+    one, other = _plan(modules, weights, duplicates), _plan(shuffled, weights, duplicates)
+    assert one.lines == other.lines
+    assert one.mix.shares == other.mix.shares
+
+
+@given(MIXES, st.permutations(["a", "b/c", "č", "d"]), st.integers(0, 4))
+def test_dropping_duplicates_keeps_the_preferred_copy_of_every_content(
+    modules: Modules, order: list[str], preferred: int
+) -> None:
+    prefer = tuple(order[:preferred])
+    duplicates = Duplicates(policy="drop", prefer=prefer)
+    planned = _plan(modules, dict.fromkeys(modules, Decimal(1)), duplicates)
+    holders: dict[str, set[str]] = {}
+    for module, row in planned.records:
+        holders.setdefault(row.content, set()).add(module)
+    assert Counter(line.row.content for line in planned.lines) == dict.fromkeys(holders, 1)
+    for line in planned.lines:
+        wanted = [name for name in prefer if name in holders[line.row.content]]
+        assert not wanted or line.module == wanted[0]
+
+
+@given(MIXES)
+def test_without_a_preference_the_lowest_rank_is_kept(modules: Modules) -> None:
+    planned = _plan(modules, dict.fromkeys(modules, Decimal(1)), DROP)
+    ranks: dict[str, list[tuple[bytes, str]]] = {}
+    for place, (module, row) in enumerate(planned.records):
+        occurrence = int(planned.mix.occurrences[place])
+        rank = Ranker(DRAW_LABEL, SEED, module).rank(_digest(row.content), occurrence)
+        ranks.setdefault(row.content, []).append((rank, module))
+    kept = {line.row.content: line.module for line in planned.lines}
+    assert kept == {content: min(held)[1] for content, held in ranks.items()}
+
+
+@given(MIXES, POLICIES)
+def test_duplicates_are_counted_and_each_dropped_one_names_the_kept(
+    modules: Modules, duplicates: Duplicates
+) -> None:
+    planned = _plan(modules, dict.fromkeys(modules, Decimal(1)), duplicates)
+    counts = Counter(row.content for _, row in planned.records)
+    assert planned.mix.duplicate_groups == sum(count > 1 for count in counts.values())
+    assert planned.mix.duplicate_records == len(planned.records) - len(counts)
+    for record, twin in enumerate(planned.mix.twins.tolist()):
+        assert (record in planned.mix.order) == (twin == -1)
+        if twin >= 0:
+            assert planned.records[twin][1].content == planned.records[record][1].content
+            assert twin in planned.mix.order
+
+
+@given(ROWS)
+def test_equal_records_of_a_module_are_numbered_from_0(rows: list[Row]) -> None:
+    seen = sorted((line.row.content, line.occurrence) for line in _one(rows, Decimal(1)).lines)
+    counts = Counter(row.content for row in rows)
+    assert seen == [(key, place) for key in sorted(counts) for place in range(counts[key])]
+
+
+@given(ROWS, WEIGHTS)
+def test_the_cutoff_tells_drawn_from_undrawn(rows: list[Row], weight: Decimal) -> None:
+    planned = _one(rows, weight)
+    share = planned.mix.shares["m"]
+    ranker = Ranker(DRAW_LABEL, SEED, "m")
+    drawn = [
+        occurrence
+        for (_, row), occurrence in zip(planned.records, planned.mix.occurrences, strict=True)
+        if share.cutoff is not None
+        and ranker.rank(_digest(row.content), int(occurrence), share.whole) <= share.cutoff
+    ]
+    assert len(drawn) == share.drawn == len(planned.lines) - share.whole * len(rows)
+
+
+@pytest.mark.parametrize("weight", ["0.3", "1.3"])
+def test_a_fraction_is_spread_over_the_whole_output(weight: str) -> None:
+    modules = {"all": _rows(1000, "a"), "part": _rows(1000, "p")}
+    planned = _plan(modules, {"all": Decimal(1), "part": Decimal(weight)})
+    places = [place for place, line in enumerate(planned.lines) if line.module == "part"]
+    assert 0.45 < sum(places) / len(places) / len(planned.lines) < 0.55
+    assert places[0] < 30 < len(planned.lines) - 30 < places[-1]
+
+
+def test_a_seed_decides_choice_and_order() -> None:
+    some, others = (
+        _plan({"m": _rows(100)}, {"m": Decimal("0.5")}, seed=seed).lines for seed in (1, 2)
+    )
+    assert set(some) != set(others)
+    both = set(some) & set(others)
+    assert [line for line in some if line in both] != [line for line in others if line in both]
+
+
+@given(ROWS, WEIGHTS)
+def test_lines_of_records_inverts_the_order(rows: list[Row], weight: Decimal) -> None:
+    mix = _one(rows, weight).mix
+    lines, starts = lines_of_records(mix, len(rows))
+    found = [lines[starts[record] : starts[record + 1]].tolist() for record in range(len(rows))]
+    assert found == [
+        [line for line, standing in enumerate(mix.order) if standing == record]
+        for record in range(len(rows))
+    ]
