@@ -1,4 +1,4 @@
-"""What holds for every test: nothing of the developer's own set-up, and no deadline on properties."""
+"""What holds for every test: nothing of the developer's own set-up, no deadline on properties."""
 
 from __future__ import annotations
 

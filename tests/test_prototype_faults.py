@@ -49,7 +49,9 @@ def test_fault_03_order_of_modules_leaves_the_sample_alone(tmp_path: Path) -> No
     assert made[0].data == made[1].data
 
 
-@pytest.mark.parametrize(("weight", "words"), [(-3, "not below 0"), ("abc", "expected a number such as 0.3 or 2")])
+@pytest.mark.parametrize(
+    ("weight", "words"), [(-3, "not below 0"), ("abc", "expected a number such as 0.3 or 2")]
+)
 def test_fault_04_weights_that_mean_nothing_are_refused(
     weight: float | str, words: str, tmp_path: Path
 ) -> None:

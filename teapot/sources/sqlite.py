@@ -66,7 +66,9 @@ class SqliteReader(WholeFileReader):
                     else:
                         yield number, Fault("sqlite", f"the column {blob} holds a BLOB")
         except sqlite3.Error as error:
-            message = f"the query fails{_after(number)}: {error}"
+            denied = " (a source's query may only read, with one SELECT)"
+            hint = denied if "not authorized" in str(error) else ""
+            message = f"the query fails{_after(number)}: {error}{hint}"
             raise DataError(self.file.problem(message)) from error
 
 
