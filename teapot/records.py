@@ -10,9 +10,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from teapot.canonical import CanonicalError, dumps, dumps_plain, kind_of, loads, plain
+from teapot.checks.builtin import is_clean, uncovered
 from teapot.digest import sha256
 from teapot.interfaces import Check
 from teapot.licensing import LicenseJudge
@@ -42,6 +44,7 @@ class RecordMaker:
         self._module = module
         self._source = source
         self._options = options
+        self._uncovered: Sequence[Check] = uncovered(options.checks)
         self._ignored = frozenset(module.ignore_message_keys)
         self._reasoning: ReasoningPolicy = "strip" if options.strip_think else module.reasoning
         self._tail = b',"module":%b,"source":%b' % (dumps(module.name), dumps(source.id))
@@ -111,7 +114,10 @@ class RecordMaker:
         return _with_system(messages, prompt) if prompt is not None else messages
 
     def _checked(self, record: Record) -> Record | Dropped:
-        faults = [fault for check in self._options.checks for fault in check.run(record)]
+        checks = self._uncovered
+        if record.tools is not None or not is_clean(record.messages):
+            checks = self._options.checks
+        faults = [fault for check in checks for fault in check.run(record)]
         if self._reasoning == "allow":
             return _bad(faults, record.id or None, record.license) if faults else record
         thoughtful = any(
@@ -149,13 +155,16 @@ class RecordMaker:
         """Return the record's canonical bytes; its keys stand here in their sorted order."""
         head = b"{"
         if record.category is not None:
-            head = b'{"category":' + dumps_plain(record.category) + b","
+            head = b'{"category":' + _quoted(record.category) + b","
         names = b'"id":%b,"license":%b,"messages":' % (
             dumps_plain(identity),
-            dumps_plain(record.license),
+            _quoted(record.license),
         )
         end = b"}" if tools is None else b',"tools":' + tools + b"}"
         return b"".join((head, names, messages, self._tail, end))
+
+
+_quoted = lru_cache(maxsize=4096)(dumps_plain)
 
 
 def _content(messages: list[Message], tools: list[Any] | None) -> tuple[bytes, bytes, bytes | None]:

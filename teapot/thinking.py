@@ -35,13 +35,14 @@ def is_quiet(content: str) -> bool:
     if content.startswith(OPEN):
         end = content.find(CLOSE, len(OPEN))
         thought = content[len(OPEN) : end]
-        if end < 0 or not thought.strip() or not _is_bare(thought):
+        if end < 0 or not thought.strip() or not is_bare(thought):
             return False
         content = content[end + len(CLOSE) :]
-    return _is_bare(content)
+    return is_bare(content)
 
 
-def _is_bare(text: str) -> bool:
+def is_bare(text: str) -> bool:
+    """Tell that a text has none of the characters that a mark, look-alike or token begins with."""
     return "<" not in text and "[" not in text and "◁" not in text and "＜" not in text
 
 

@@ -3,13 +3,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from teapot.checks.builtin import builtin_checks
+from teapot.checks.builtin import builtin_checks, is_clean
 from teapot.checks.control_tokens import ControlTokensCheck
 from teapot.checks.length import LengthCheck
 from teapot.checks.roles import RolesCheck
 from teapot.interfaces import Check
-from teapot.model.record import Record
+from teapot.model.record import Message, Record
 
 LETTERS = {"s": "system", "u": "user", "a": "assistant", "t": "tool"}
 
@@ -173,3 +175,37 @@ def test_every_record_goes_through_every_check() -> None:
     assert set(codes) >= {"role-order", "think-unclosed", "control-token", "too-long"}
     assert [check.name for check in builtin_checks()] == ["roles", "think", "control-tokens"]
     assert [check.name for check in builtin_checks(5)][-1] == "length"
+
+
+PIECES = ("a", " ", "\n", "<think>", "</think>", "<", ">", "[INST]", "<|im_end|>", "◁think▷", "b c")
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["system", "user", "assistant", "tool"]),
+            st.lists(st.sampled_from(PIECES), max_size=6).map("".join),
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_what_is_clean_at_a_glance_has_no_fault_at_a_closer_look(
+    turns: list[tuple[str, str]],
+) -> None:
+    messages: list[Message] = [{"role": role, "content": content} for role, content in turns]
+    record = Record(id="x", license="MIT", messages=messages, module="m", source="s")
+    if is_clean(messages):
+        assert [fault for check in builtin_checks() for fault in check.run(record)] == []
+
+
+def test_common_rows_are_clean_at_a_glance() -> None:
+    messages: list[Message] = [
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "content": "Why?"},
+        {"role": "assistant", "content": "<think>\nHm.\n</think>\n\nSo."},
+        {"role": "user", "content": "And?"},
+        {"role": "assistant", "content": "That."},
+    ]
+    assert is_clean(messages) and is_clean(messages[1:])
+    assert not is_clean(messages[:-1]) and not is_clean(messages[::-1])

@@ -180,7 +180,7 @@ def test_mix_downloads_into_the_cache_folder_and_then_works_offline(
 class Quiet(BaseHTTPRequestHandler):
     """A handler that logs nothing."""
 
-    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
+    def log_message(self, format: str, *arguments: object) -> None:
         """Say nothing."""
 
 

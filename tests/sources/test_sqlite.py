@@ -102,6 +102,26 @@ def test_query_that_cannot_be_used_is_told(query: str, message: str, tmp_path: P
     assert f"source s (a.db): {message}" in told(tmp_path, query)
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT r.n, j.value FROM rows AS r, json_each('[1, 2]') AS j WHERE r.n = 1",
+        "SELECT n FROM found WHERE found MATCH 'tea' ORDER BY n",
+        "SELECT n FROM seen ORDER BY n",
+        "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 2) SELECT n FROM c",
+        "SELECT n, row_number() OVER (ORDER BY n) AS place FROM rows LIMIT 2",
+    ],
+)
+def test_query_may_use_all_that_only_reads(query: str, tmp_path: Path) -> None:
+    make_database(tmp_path / "a.db")
+    with closing(sqlite3.connect(tmp_path / "a.db")) as database:
+        database.execute("CREATE VIEW seen AS SELECT n FROM rows WHERE n IN (3, 4)")
+        database.execute("CREATE VIRTUAL TABLE found USING fts5(n, word)")
+        database.execute("INSERT INTO found VALUES (1, 'green tea'), (2, 'tea'), (3, 'milk')")
+        database.commit()
+    assert len(read("sqlite", tmp_path, path="a.db", query=query)[0]) == 2
+
+
 def test_query_that_fails_midway_tells_after_which_row(tmp_path: Path) -> None:
     make_database(tmp_path / "a.db")
     overflow = "SELECT abs(iif(n = 7, -9223372036854775807 - 1, n)) AS x FROM rows ORDER BY rowid"
@@ -135,6 +155,17 @@ def test_changes_that_only_the_write_ahead_log_holds_are_refused(tmp_path: Path)
             read("sqlite", tmp_path, path="a.db", query=ALL)
     rows, _ = read("sqlite", tmp_path, path="a.db", query=ALL)
     assert {row["word"] for _, row in rows if not isinstance(row, Fault)} == {"new"}
+
+
+def test_journal_that_a_finished_writer_keeps_does_not_matter(tmp_path: Path) -> None:
+    make_database(tmp_path / "a.db")
+    with closing(sqlite3.connect(tmp_path / "a.db")) as writer:
+        writer.execute("PRAGMA journal_mode = persist")
+        writer.execute("UPDATE rows SET word = 'new'")
+        writer.commit()
+    # Its head is zeroed: nothing in it is to be rolled back.
+    assert (tmp_path / "a.db-journal").stat().st_size > 0
+    assert len(read("sqlite", tmp_path, path="a.db", query=ALL)[0]) == 50
 
 
 def test_write_ahead_log_is_looked_for_where_a_link_leads(tmp_path: Path) -> None:
