@@ -67,13 +67,9 @@ class RecordMaker:
             return _bad([*faults, verdict], identity, None)
         if faults:
             return _bad(faults, identity, verdict.text)
-        messages = self._placed(turns.messages, row)
-        digest_before: bytes | None = None
-        repairs: tuple[str, ...] = ()
-        if self._module.repair:
-            before = messages
-            messages, repairs = repair_messages(messages, self._module.repair)
-            digest_before = sha256(_content(before, tools)[0]) if repairs else None
+        placed = self._placed(turns.messages, row)
+        messages, repairs = repair_messages(placed, self._module.repair)
+        digest_before = sha256(_content(placed, tools)[0]) if repairs else None
         if not verdict.allowed:
             digest = sha256(_content(messages, tools)[0])
             told = f"{verdict.text} is not among the allowed licences"

@@ -12,7 +12,7 @@ from teapot.checks.builtin import builtin_checks
 from teapot.digest import sha256_hex
 from teapot.emit import write_data
 from teapot.errors import ExpectationError, Problem, UsageError, counted
-from teapot.files import OutputPaths, staged
+from teapot.files import OutputPaths, Stage, staged
 from teapot.interfaces import Check
 from teapot.ledger import LedgerSpool
 from teapot.lock import Lock
@@ -143,38 +143,13 @@ def compose(
         DataError: rows, digests or counts are not what was promised.
         OutputError: the files cannot be written; nothing was changed.
     """
-    options = options or MixOptions()
-    run = _start(config, options)
+    run = _start(config, options or MixOptions())
     if lock is not None:
         run.resolved = lock.pin(run.resolved)
     paths = output_paths(run.resolved, output)
     _refuse_overwriting(run, paths)
     with staged(paths) as stage:
-        with _spools(run, stage.folder) as (lines, ledger):
-            _read(run, Sinks(lines=lines, ledger=ledger, tokens=run.tokens, watcher=watcher))
-            if lock is not None:
-                lock.compare(run.found.sources)
-            lines.flush()
-            mix = _mix(run, lines.line_digest)
-            report = report_mix(run.resolved, run.found, mix, tokens=run.tokens is not None)
-            problem = _unexpected(run.resolved, report)
-            if problem is not None:
-                raise ExpectationError(problem)
-            data = write_data(mix, lines, stage.path(paths.data), options.progress)
-            rows = ledger.finish(stage.path(paths.ledger), run.found.index, mix)
-        manifest = Manifest(
-            data=DataFile(
-                name=paths.data.name, sha256=data.sha256, bytes=data.bytes, records=data.records,
-                merkle_root=data.merkle_root,
-            ),
-            ledger=LedgerFile(
-                name=paths.ledger.name, rows=rows.rows, rows_sha256=rows.rows_sha256
-            ),
-            recipe=make_recipe(run.resolved, run.found),
-            report=report,
-            versions={"teapot": __version__} | plugin_versions(run.found.plugins),
-            tokenizer=run.tokens.sha256 if run.tokens else None,
-        )  # fmt: skip
+        manifest = _write_data_and_ledger(run, stage, paths, lock=lock, watcher=watcher)
         written = manifest.to_bytes()
         stage.path(paths.manifest).write_bytes(written)
         stage.commit([paths.data, paths.ledger, paths.manifest])
@@ -185,8 +160,38 @@ def compose(
         ledger=manifest.ledger,
         manifest_sha256=sha256_hex(written),
         recipe_sha256=manifest.recipe.sha256(),
-        report=report,
+        report=manifest.report,
     )
+
+
+def _write_data_and_ledger(
+    run: _Run, stage: Stage, paths: OutputPaths, *, lock: Lock | None, watcher: RowWatcher | None
+) -> Manifest:
+    """Prepare the two files and return the manifest that states them."""
+    found, counted_tokens = run.found, run.tokens is not None
+    with _spools(run, stage.folder) as (lines, ledger):
+        _read(run, Sinks(lines=lines, ledger=ledger, tokens=run.tokens, watcher=watcher))
+        if lock is not None:
+            lock.compare(found.sources)
+        lines.flush()
+        mix = _mix(run, lines.line_digest)
+        report = report_mix(run.resolved, found, mix, tokens=counted_tokens)
+        problem = _unexpected(run.resolved, report)
+        if problem is not None:
+            raise ExpectationError(problem)
+        data = write_data(mix, lines, stage.path(paths.data), run.options.progress)
+        rows = ledger.finish(stage.path(paths.ledger), found.index, mix)
+    return Manifest(
+        data=DataFile(
+            name=paths.data.name, sha256=data.sha256, bytes=data.bytes, records=data.records,
+            merkle_root=data.merkle_root,
+        ),
+        ledger=LedgerFile(name=paths.ledger.name, rows=rows.rows, rows_sha256=rows.rows_sha256),
+        recipe=make_recipe(run.resolved, found),
+        report=report,
+        versions={"teapot": __version__} | plugin_versions(found.plugins),
+        tokenizer=run.tokens.sha256 if run.tokens else None,
+    )  # fmt: skip
 
 
 def output_paths(resolved: ResolvedMix, output: str | Path | None) -> OutputPaths:
