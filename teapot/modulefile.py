@@ -138,6 +138,9 @@ def _source_faults(source: dict[str, Any], path: Path_) -> Iterator[tuple[Path_,
             yield path, f"kind {kind} needs the key {key}"
     if kind == "huggingface" and ("file" in source) == ("split" in source):
         yield path, "kind huggingface needs one of the keys file and split"
+    url = source.get("url", "")
+    if kind == "fsspec" and ("://" not in url or url.startswith(("file:", "local:"))):
+        yield (*path, "url"), f"found {url}, expected another file system; for a file use path"
     file = source.get("path", "")
     if file.startswith(("/", "~", "\\")) or PureWindowsPath(file).drive:
         told = f"found {file}, expected a path relative to the module file; where a file lies on"

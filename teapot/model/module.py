@@ -39,7 +39,16 @@ class SourceSpec:
                 self.file if self.file is not None else f"{self.config or 'default'}/{self.split}"
             )
             return f"hf://datasets/{self.repo}/{inside}"
-        return self.url or self.path or self.id
+        return _without_credentials(self.url) if self.url else self.path or self.id
+
+
+def _without_credentials(url: str) -> str:
+    """Return an address without user and password, and without a web address's signed query."""
+    scheme, mark, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    if scheme in ("http", "https"):
+        path = path.partition("?")[0].partition("#")[0]
+    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

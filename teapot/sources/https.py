@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +19,7 @@ from teapot.sources.local import LocalFile, open_local
 
 _TIMEOUT_SECONDS = 30.0
 _ATTEMPTS = 4
+_LONGEST_NAME = 100
 
 
 class HttpsSource:
@@ -30,7 +35,7 @@ class HttpsSource:
         """
         _check(spec)
         path = _cached_path(spec, context)
-        if not path.exists():
+        if not path.exists() or (not context.offline and not _is_sound(path, spec)):
             _download(spec, context, path)
         return open_local(LocalFile(path=path, spec=spec, progress=context.progress))
 
@@ -49,26 +54,57 @@ def _check(spec: SourceSpec) -> None:
 
 
 def _cached_path(spec: SourceSpec, context: SourceContext) -> Path:
-    name = Path(urlsplit(spec.url or "").path).name or "file"
+    """Return where the file is kept: in a folder named by its digest, under its own name's end."""
+    name = Path(urlsplit(spec.url or "").path).name[-_LONGEST_NAME:] or "file"
     return (context.cache or cache_folder()) / "https" / (spec.sha256 or "") / name
 
 
 def _download(spec: SourceSpec, context: SourceContext, path: Path) -> None:
-    """Fetch into a part file beside `path`, check its digest, then put it in place."""
+    """Fetch into a part file beside `path`, check its digest, then put it in place.
+
+    One run at a time does so; what another has fetched meanwhile is taken.
+    """
     if context.offline:
         message = f"not in the cache, and --offline is set; give it with --source {spec.id}=PATH"
         raise SourceError(Problem(f"source {spec.id}", message))
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    with _alone_in(path.parent):
+        if _is_sound(path, spec):
+            return
+        part = path.with_name(path.name + ".part")
+        resumed = part.exists()
+        found = _fetched_digest(spec, context, part)
+        if found != spec.sha256 and resumed:
+            found = _fetched_digest(spec, context, part)
+        if found != spec.sha256:
+            told = f"{spec.url} has SHA-256 {found}, expected {spec.sha256}: it is another file"
+            raise DigestError(Problem(f"source {spec.id}", told))
+        part.replace(path)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold a lock on a folder of the cache; it is released when the run ends, however it does."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _is_sound(path: Path, spec: SourceSpec) -> bool:
+    """Tell whether the file is in the cache as it was fetched."""
+    return path.exists() and sha256_file(path) == spec.sha256
+
+
+def _fetched_digest(spec: SourceSpec, context: SourceContext, part: Path) -> str:
+    """Fetch the part file and return its digest; a file that is not the one does not stay."""
     _fetch(spec, context, part)
     found = sha256_file(part)
     if found != spec.sha256:
         part.unlink()
-        raise DigestError(
-            Problem(f"source {spec.id}",
-                    f"{spec.url} has SHA-256 {found}, expected {spec.sha256}: it is another file")
-        )  # fmt: skip
-    part.replace(path)
+    return found
 
 
 def _fetch(spec: SourceSpec, context: SourceContext, part: Path) -> None:

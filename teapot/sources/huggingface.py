@@ -121,6 +121,8 @@ def _explained(spec: SourceSpec, context: SourceContext, error: Exception) -> Te
         said = "no such revision in the dataset"
     elif isinstance(error, errors.LocalEntryNotFoundError):
         said = "the Hub cannot be reached, and the file is not in the cache"
+    elif "ConnectError" in type(error).__name__ or "Timeout" in type(error).__name__:
+        said = "the Hub cannot be reached; --offline reads the commit that is in the cache"
     elif isinstance(error, errors.EntryNotFoundError):
         said = "no such file in the dataset at that revision"
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 from urllib.parse import quote
 
 from teapot.errors import DataError, UsageError
@@ -21,16 +22,6 @@ class SqliteSource:
         return open_local(LocalFile(path=context.folder / (spec.path or ""), spec=spec), "sqlite")
 
 
-_READING = frozenset(
-    (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE)
-)
-
-
-def _allow_reading_only(action: int, *details: str | None) -> int:
-    """Deny whatever is not a SELECT: ATTACH and VACUUM INTO would write files of their own."""
-    return sqlite3.SQLITE_OK if action in _READING else sqlite3.SQLITE_DENY
-
-
 class SqliteReader(WholeFileReader):
     """The rows that a query makes, by column name."""
 
@@ -39,7 +30,7 @@ class SqliteReader(WholeFileReader):
             raise UsageError(file.problem("an SQLite source needs query:, a SELECT"))
         real = file.path.resolve()
         beside = [real.with_name(real.name + ending) for ending in ("-wal", "-journal")]
-        for journal in (path for path in beside if path.exists() and path.stat().st_size):
+        for journal in filter(_has_changes, beside):
             raise DataError(
                 file.problem(f"{journal.name} holds changes not yet in the database; close the "
                              "program that writes it, or checkpoint it")
@@ -52,7 +43,9 @@ class SqliteReader(WholeFileReader):
         number = 0
         try:
             with closing(sqlite3.connect(uri, uri=True)) as connection:
-                connection.set_authorizer(_allow_reading_only)
+                connection.execute("PRAGMA query_only = 1")
+                # ATTACH and VACUUM INTO would write files of their own.
+                connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
                 cursor = connection.execute(self.file.spec.query or "")
                 columns = [column[0] for column in cursor.description or ()]
                 if len(set(columns)) < len(columns) or not columns:
@@ -67,10 +60,19 @@ class SqliteReader(WholeFileReader):
                         yield number, Fault("sqlite", f"the column {blob} holds a BLOB")
         except sqlite3.Error as error:
             denied = " (a source's query may only read, with one SELECT)"
-            hint = denied if "not authorized" in str(error) else ""
+            wrote = any(sign in str(error) for sign in ("readonly database", "too many attached"))
+            hint = denied if wrote else ""
             message = f"the query fails{_after(number)}: {error}{hint}"
             raise DataError(self.file.problem(message)) from error
 
 
 def _after(number: int) -> str:
     return f" after row {number}" if number else ""
+
+
+def _has_changes(journal: Path) -> bool:
+    """Tell whether a journal holds changes; a finished one is empty or begins with zeros."""
+    if not journal.is_file():
+        return False
+    with journal.open("rb") as file:
+        return bool(file.read(8).strip(b"\0"))

@@ -6,6 +6,7 @@ import gzip
 import ssl
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -100,12 +101,23 @@ def test_other_bytes_than_declared_are_an_error_and_nothing_stays(
     assert files_in(tmp_path) == []
 
 
-def test_cached_file_that_was_altered_is_noticed(server: Hub, tmp_path: Path) -> None:
+def test_cached_file_that_was_altered_is_fetched_anew_or_refused(
+    server: Hub, tmp_path: Path
+) -> None:
     fetch(server, tmp_path)
     (cached,) = (path for path in tmp_path.rglob("*.jsonl"))
     cached.write_bytes(TEXT[:-1])
     with pytest.raises(DigestError, match="it was altered"):
-        fetch(server, tmp_path)
+        fetch(server, tmp_path, offline=True)
+    fetch(server, tmp_path)
+    assert cached.read_bytes() == TEXT
+
+
+def test_two_runs_at_once_fetch_one_file_once(server: Hub, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        made = [pool.submit(fetch, server, tmp_path) for _ in range(4)]
+        assert all(one.result() for one in made)
+    assert [status for _, status in asked(server)] == [200]
 
 
 def test_offline_reads_the_cache_and_asks_no_one(server: Hub, tmp_path: Path) -> None:
