@@ -100,20 +100,18 @@ def check_numbers(value: Any) -> None:
     Raises:
         CanonicalError: a number is out of range.
     """
-    kind = type(value)
-    if kind is str or value is None or kind is bool:
-        return
-    if kind is dict:
-        for item in value.values():
-            if type(item) is not str:
-                check_numbers(item)
-    elif kind is list:
-        for item in value:
-            check_numbers(item)
-    elif kind is int:
-        _integer(value)
-    else:
-        _fraction(value)
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        kind = type(item)
+        if kind is dict:
+            waiting.extend([part for part in item.values() if type(part) is not str])
+        elif kind is list:
+            waiting.extend([part for part in item if type(part) is not str])
+        elif kind is int:
+            _integer(item)
+        elif kind is Decimal:
+            _fraction(item)
 
 
 def _written(value: Any, option: int = 0) -> bytes:

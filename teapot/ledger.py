@@ -9,34 +9,26 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import pyarrow as arrow
 from pyarrow import parquet
 
-from teapot.canonical import dumps_plain
+from teapot.canonical import dumps_plain, loads
 from teapot.index import RecordIndex
 from teapot.mixing import Mix, lines_of_records
 from teapot.model.record import Dropped, Example
 
 NOT_DRAWN, DUPLICATE = "not-drawn", "duplicate"
 _BATCH_ROWS = 8192
+_SPOOLED = (
+    "module", "source", "row", "id", "content_digest", "license",
+    "reason", "detail", "repairs", "digest_before",
+)  # fmt: skip
 _WORD = arrow.dictionary(arrow.int32(), arrow.string())
 
-_SPOOL_FIELDS: tuple[tuple[str, Any], ...] = (
-    ("module", arrow.string()),
-    ("source", arrow.string()),
-    ("row", arrow.int64()),
-    ("id", arrow.string()),
-    ("content_digest", arrow.string()),
-    ("license", arrow.string()),
-    ("reason", arrow.string()),
-    ("detail", arrow.string()),
-    ("repairs", arrow.list_(arrow.string())),
-    ("digest_before", arrow.string()),
-)
-_SPOOL = arrow.schema(_SPOOL_FIELDS)
 LEDGER = arrow.schema(
     [
         ("module", _WORD),
@@ -65,61 +57,62 @@ class LedgerFacts:
 
 
 class LedgerSpool:
-    """Takes every outcome of pass one, a batch of rows in memory at most."""
+    """Takes every outcome of pass one, a batch of rows in memory at most.
+
+    A line of the spool is one batch: a JSON list of rows, each a list in the order of `_SPOOLED`.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._writer = arrow.ipc.new_stream(str(path), _SPOOL)
+        self._file = path.open("wb")
         self._rows: list[tuple[Any, ...]] = []
 
     def add(self, module: str, source: str, row: int, outcome: Example | Dropped) -> None:
         """Append what became of one row; whether an example is drawn is not known yet."""
-        reason = detail = before = None
-        repairs: tuple[str, ...] = ()
-        if isinstance(outcome, Example):
-            before, repairs = outcome.digest_before, outcome.repairs
-        else:
-            reason, detail = outcome.reason, outcome.detail
         digest = outcome.content_digest
-        self._rows.append((
-            module, source, row, outcome.id, digest.hex() if digest else None, outcome.license,
-            reason, detail, repairs, before.hex() if before else None,
-        ))  # fmt: skip
+        hexadecimal = digest.hex() if digest is not None else None
+        named = (module, source, row, outcome.id, hexadecimal, outcome.license)
+        if isinstance(outcome, Example):
+            before = outcome.digest_before.hex() if outcome.digest_before is not None else None
+            self._rows.append((*named, None, None, outcome.repairs, before))
+        else:
+            self._rows.append((*named, outcome.reason, outcome.detail, (), None))
         if len(self._rows) >= _BATCH_ROWS:
             self._flush()
 
     def finish(self, path: Path, index: RecordIndex, mix: Mix) -> LedgerFacts:
         """Write the ledger to `path` and return its digest; the spool is used up."""
         self._flush()
-        self._writer.close()
+        self.close()
         fates = _Fates(index, mix)
         digest = hashlib.sha256()
         rows = 0
         with (
-            arrow.ipc.open_stream(str(self._path)) as spooled,
+            self._path.open("rb") as spooled,
             parquet.ParquetWriter(path, LEDGER, compression="zstd") as writer,
         ):
             for batch in spooled:
-                columns = [column.to_pylist() for column in batch.columns]
-                names = batch.schema.names
                 finished = [
-                    fates.finish(dict(zip(names, values, strict=True)))
-                    for values in zip(*columns, strict=True)
+                    fates.finish(dict(zip(_SPOOLED, values, strict=True)))
+                    for values in loads(batch)
                 ]
                 rows += len(finished)
                 digest.update(ledger_bytes(finished))
-                writer.write_batch(
-                    arrow.record_batch(
-                        [[row[name] for row in finished] for name in LEDGER.names], schema=LEDGER
-                    )
-                )
+                columns = zip(*map(_in_order, finished), strict=True)
+                writer.write_batch(arrow.record_batch(list(columns), schema=LEDGER))
         return LedgerFacts(rows, digest.hexdigest())
+
+    def close(self) -> None:
+        """Close the spool; its folder is the caller's to remove."""
+        self._file.close()
 
     def _flush(self) -> None:
         if self._rows:
-            columns = list(zip(*self._rows, strict=True))
-            self._writer.write_batch(arrow.record_batch(columns, schema=_SPOOL))
+            self._file.write(dumps_plain(self._rows) + b"\n")
             self._rows = []
+
+
+_in_order = itemgetter(*LEDGER.names)
 
 
 def ledger_bytes(rows: list[dict[str, Any]]) -> bytes:

@@ -52,7 +52,7 @@ def read_turns(value: object, ignored: Set[str] = frozenset()) -> Turns:
         found = "an empty list" if value == [] else kind_of(value)
         return Turns(faults=[Fault("schema", f"messages are {found}, expected a list of turns")])
     turns = Turns()
-    if all(map(_is_plain_turn, value)):
+    if all(map(is_plain_turn, value)):
         turns.messages.extend(value)
         return turns
     for index, item in enumerate(value):
@@ -61,7 +61,7 @@ def read_turns(value: object, ignored: Set[str] = frozenset()) -> Turns:
     return turns
 
 
-def _is_plain_turn(item: Any) -> bool:
+def is_plain_turn(item: Any) -> bool:
     """Tell whether a turn already is a message, which is the common case."""
     return (
         type(item) is dict

@@ -10,11 +10,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from teapot.canonical import CanonicalError, dumps, dumps_plain, kind_of, loads, plain
 from teapot.checks.builtin import is_clean, uncovered
+from teapot.commonrow import CommonRowMaker, record_line, takes_the_short_way
 from teapot.digest import sha256
 from teapot.interfaces import Check
 from teapot.licensing import LicenseJudge
@@ -48,11 +48,15 @@ class RecordMaker:
         self._ignored = frozenset(module.ignore_message_keys)
         self._reasoning: ReasoningPolicy = "strip" if options.strip_think else module.reasoning
         self._tail = b',"module":%b,"source":%b' % (dumps(module.name), dumps(source.id))
+        self._common: CommonRowMaker | None = None
+        if takes_the_short_way(module, [*options.checks], strip_think=options.strip_think):
+            self._common = CommonRowMaker(module, self._tail, options.licenses, self._license_of)
 
     def make(self, row: Row) -> Example | Dropped:
         """Return the example that `row` makes, or why it makes none."""
         try:
-            return self._make(row)
+            example = self._common.make(row) if self._common is not None else None
+            return example if example is not None else self._make(row)
         except CanonicalError as error:
             fault = Fault("schema", "cannot be written as strict JSON", hint=str(error))
             return _bad([fault], None, None)
@@ -140,27 +144,13 @@ class RecordMaker:
         content, messages, tools = _content(record.messages, record.tools)
         digest = sha256(content)
         identity = record.id or f"{record.source}-{digest.hex()[:16]}"
-        line = self._line(record, identity, messages, tools)
+        named = (record.category, identity, record.license)
+        line = record_line(named, messages, self._tail, tools)
         return Example(
             id=identity, license=record.license, line=line, content_digest=digest,
             characters=sum([len(message["content"]) for message in record.messages]),
             repairs=repairs, digest_before=digest_before, messages=record.messages,
         )  # fmt: skip
-
-    def _line(self, record: Record, identity: str, messages: bytes, tools: bytes | None) -> bytes:
-        """Return the record's canonical bytes; its keys stand here in their sorted order."""
-        head = b"{"
-        if record.category is not None:
-            head = b'{"category":' + _quoted(record.category) + b","
-        names = b'"id":%b,"license":%b,"messages":' % (
-            dumps_plain(identity),
-            _quoted(record.license),
-        )
-        end = b"}" if tools is None else b',"tools":' + tools + b"}"
-        return b"".join((head, names, messages, self._tail, end))
-
-
-_quoted = lru_cache(maxsize=4096)(dumps_plain)
 
 
 def _content(messages: list[Message], tools: list[Any] | None) -> tuple[bytes, bytes, bytes | None]:

@@ -170,6 +170,8 @@ class _Reading:
         self._found.index.end_module(self._module.name)
         if self._ids:
             ids = numpy.frombuffer(self._ids, dtype=numpy.int64)
+            if len(numpy.unique(ids)) == len(ids):
+                return
             span = self._found.index.spans[self._module.name]
             contents = self._found.index.digest_keys(span)[:, 0].astype(numpy.int64)
             unlike = numpy.unique(numpy.stack((ids, contents)), axis=1).shape[1]

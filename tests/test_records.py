@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 from hashlib import sha256
 from typing import Any
@@ -408,3 +409,42 @@ def test_the_row_itself_is_never_changed() -> None:
     }  # fmt: skip
     _example(row, module=module)
     assert json.dumps(row) == before
+
+
+@given(
+    row=st.fixed_dictionaries(
+        {
+            "messages": st.lists(
+                st.fixed_dictionaries(
+                    {
+                        "role": st.sampled_from(["system", "user", "assistant", "tool", "x"]),
+                        "content": st.lists(
+                            st.sampled_from(
+                                ["a", " ", "<think>", "</think>", "[INST]", "é\n", "<s>"]
+                            ),
+                            max_size=5,
+                        ).map("".join),
+                    },
+                    optional={"name": st.just("n")},
+                ),
+                max_size=4,
+            )
+        },
+        optional={
+            "id": st.sampled_from(["a", "", 7, None]),
+            "category": st.sampled_from(["c", "", None, 7]),
+            "license": st.sampled_from(["MIT", "mit", "CC-BY-4.0", "unknown", None]),
+            "tools": st.sampled_from([None, [], [{"type": "function"}]]),
+            "system": st.sampled_from([None, "", "Be kind."]),
+            "conversations": st.just([]),
+        },
+    )
+)
+def test_short_way_ends_where_the_long_way_ends(row: dict[str, Any]) -> None:
+    source = SourceSpec(id="s", kind="jsonl", path="s.jsonl")
+    module = Module(name="m", version="1", description="d", license="MIT", sources=(source,))
+    options = RecordOptions(licenses=LicensePolicy(["MIT"]), checks=builtin_checks())
+    short, long = (RecordMaker(module, source, options) for _ in range(2))
+    long._common = None
+    assert short._common is not None
+    assert short.make(copy.deepcopy(row)) == long.make(copy.deepcopy(row))

@@ -49,4 +49,4 @@ def is_clean(messages: Sequence[Message]) -> bool:
             expected = "assistant"
         elif role != "system" or place:
             return False
-    return expected == "user" and messages[-1]["role"] == "assistant"
+    return bool(messages) and expected == "user" and messages[-1]["role"] == "assistant"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 Row = Mapping[str, Any]
 
@@ -77,9 +77,8 @@ class Record:
     tools: list[Any] | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Example:
-    """A record that has passed every check, as bytes.
+class Example(NamedTuple):
+    """A record that has passed every check, as bytes; a tuple, because one is made for every row.
 
     `line` is the output line without its LF; `content_digest` the SHA-256 of the canonical
     `{messages, tools}`; `characters` counts the code points of all contents.
@@ -90,9 +89,9 @@ class Example:
     line: bytes
     content_digest: bytes
     characters: int
+    messages: list[Message]
     repairs: tuple[str, ...] = ()
     digest_before: bytes | None = None
-    messages: list[Message]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

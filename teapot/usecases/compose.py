@@ -231,10 +231,12 @@ def _start(config: str | Path, options: MixOptions) -> _Run:
 @contextmanager
 def _spools(run: _Run, folder: Path) -> Iterator[tuple[LineSpool, LedgerSpool]]:
     lines = LineSpool(folder / "lines.spool", run.found.index)
+    ledger = LedgerSpool(folder / "ledger.spool")
     try:
-        yield lines, LedgerSpool(folder / "ledger.spool")
+        yield lines, ledger
     finally:
         lines.close()
+        ledger.close()
 
 
 def _read(run: _Run, sinks: Sinks) -> None:
