@@ -38,7 +38,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.bench
-	$(BIN)/python benchmarks/compose.py
+	$(BIN)/python benchmarks/compose.py --rows 3700 100000
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

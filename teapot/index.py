@@ -1,4 +1,4 @@
-"""The compact index: some 55 bytes for each usable record, and nothing else grows with the data.
+"""The compact index: some 70 bytes for each usable record, and nothing else grows with the data.
 
 Records are numbered in the order they were read: module by module in the order of names, source by
 source, row by row. Digests are kept as they are (32 bytes), the rest as unsigned integers.
@@ -91,10 +91,14 @@ class RecordIndex:
 
 def keys_of(digests: bytes | bytearray) -> Keys:
     """Return 32-byte digests laid end to end as rows of four numbers that sort as the bytes do."""
-    big_endian = numpy.frombuffer(bytes(digests), dtype=">u8").reshape(-1, 4)
+    big_endian = numpy.frombuffer(digests, dtype=">u8").reshape(-1, 4)
     return big_endian.astype(numpy.uint64)
 
 
 def sort_order(keys: Keys) -> NDArray[numpy.int64]:
     """Return the order that sorts rows of `keys`; equal rows keep their order."""
+    first = keys[:, 0]
+    order = numpy.argsort(first, kind="stable")
+    if (first[order[1:]] != first[order[:-1]]).all():
+        return order
     return numpy.lexsort((keys[:, 3], keys[:, 2], keys[:, 1], keys[:, 0])).astype(numpy.int64)

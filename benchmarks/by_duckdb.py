@@ -1,0 +1,53 @@
+"""The mix as DuckDB makes it, in memory, with all threads and room to spill beside the output.
+
+Reads the modules into tables, repeats and draws by weight in the order of a hash, sorts by a hash,
+copies to JSON lines. It checks no row beyond its columns, hashes no file and writes neither ledger
+nor manifest.
+
+    python benchmarks/by_duckdb.py CORPUS OUTPUT
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import duckdb
+from corpus import SEED, CorpusModule, read_corpus
+
+_COLUMNS = (
+    "{id: 'VARCHAR', category: 'VARCHAR', "
+    "conversations: 'STRUCT(\"role\" VARCHAR, content VARCHAR)[]'}"
+)
+
+
+def main() -> None:
+    """Write the mix of a corpus."""
+    corpus = read_corpus(Path(sys.argv[1]))
+    output = Path(sys.argv[2])
+    with duckdb.connect() as database:
+        database.execute(f"SET temp_directory = '{output.parent}'")
+        for module in corpus.modules:
+            database.execute(
+                f"CREATE TABLE {module.name} AS SELECT * FROM read_json("
+                f"'{module.path}', format = 'newline_delimited', columns = {_COLUMNS})"
+            )
+        parts = " UNION ALL ".join(_part(module) for module in corpus.modules)
+        database.execute(
+            f"COPY (SELECT id, category, conversations FROM ({parts}) "
+            f"ORDER BY hash(id, copy, {SEED}, 'order')) TO '{output}' (FORMAT json)"
+        )
+
+
+def _part(module: CorpusModule) -> str:
+    """Return the query of a module's whole copies and of the rows drawn for its fraction."""
+    copies = f"SELECT *, unnest(range({module.whole})) AS copy FROM {module.name}"
+    drawn = (
+        f"SELECT *, {module.whole} AS copy FROM {module.name} "
+        f"ORDER BY hash(id, {SEED}, 'draw') LIMIT {module.drawn}"
+    )
+    return f"({copies}) UNION ALL ({drawn})"
+
+
+if __name__ == "__main__":
+    main()
