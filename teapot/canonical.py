@@ -39,7 +39,10 @@ def dumps_plain(value: Any) -> bytes:
     Raises:
         CanonicalError: a string holds a lone surrogate, or an integer is beyond 64 bits.
     """
-    return _written(value)
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except (TypeError, orjson.JSONEncodeError) as error:
+        raise CanonicalError(str(error)) from error
 
 
 def dumps_readable(value: Any) -> bytes:
@@ -100,18 +103,24 @@ def check_numbers(value: Any) -> None:
     Raises:
         CanonicalError: a number is out of range.
     """
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        kind = type(item)
-        if kind is dict:
-            waiting.extend([part for part in item.values() if type(part) is not str])
-        elif kind is list:
-            waiting.extend([part for part in item if type(part) is not str])
-        elif kind is int:
-            _integer(item)
-        elif kind is Decimal:
-            _fraction(item)
+    kind = type(value)
+    if kind is dict:
+        for item in value.values():
+            if type(item) is not str:
+                check_numbers(item)
+    elif kind is list:
+        for item in value:
+            if type(item) is dict:
+                # The turns of a chat, nearly always: texts by name.
+                for part in item.values():
+                    if type(part) is not str:
+                        check_numbers(part)
+            elif type(item) is not str:
+                check_numbers(item)
+    elif kind is int:
+        _integer(value)
+    elif kind is Decimal:
+        _fraction(value)
 
 
 def _written(value: Any, option: int = 0) -> bytes:

@@ -55,8 +55,9 @@ class CommonRowMaker:
         self, module: Module, tail: bytes, judge: LicenseJudge, license_of: Callable[[Row], object]
     ) -> None:
         fields = module.fields
-        self._columns = (fields.messages,) if fields.messages else ("messages", "conversations")
-        self._absent = (fields.tools or "tools", fields.system or "system")
+        self._messages = fields.messages or "messages"
+        self._other = fields.messages or "conversations"
+        self._tools, self._system = fields.tools or "tools", fields.system or "system"
         self._id, self._category = fields.id or "id", fields.category or "category"
         self._tail, self._judge, self._license_of = tail, judge.judge, license_of
 
@@ -66,16 +67,18 @@ class CommonRowMaker:
         Raises:
             CanonicalError: a text cannot be written as strict JSON.
         """
-        present = [row[column] for column in self._columns if column in row]
+        messages, other = row.get(self._messages), row.get(self._other)
+        if messages is None:
+            messages = other
+        elif other is not messages and self._other in row:
+            return None
         identity, category = row.get(self._id), row.get(self._category)
-        if len(present) != 1 or type(identity) is not str or not identity:
+        if type(identity) is not str or not identity:
             return None
         if category is not None and (type(category) is not str or not category):
             return None
-        if any(row.get(column) is not None for column in self._absent):
-            return None
-        messages = present[0]
-        if type(messages) is not list or not all(map(is_plain_turn, messages)):
+        beside = row.get(self._tools) is not None or row.get(self._system) is not None
+        if beside or type(messages) is not list or not all(map(is_plain_turn, messages)):
             return None
         verdict = self._judge(self._license_of(row))
         if type(verdict) is not LicenseVerdict or not verdict.allowed or not is_clean(messages):

@@ -12,7 +12,7 @@ from teapot.merkle import MerkleTree
 from teapot.mixing import Mix
 from teapot.spool import LineSpool
 
-_PROGRESS_LINES = 8192
+_BATCH_LINES = 256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,12 +34,14 @@ def write_data(mix: Mix, spool: LineSpool, path: Path, progress: Progress) -> Da
     total = len(mix.order)
     with path.open("wb", buffering=1 << 20) as file:
         writer = HashingWriter(file)
-        for number, record in enumerate(mix.order.tolist(), start=1):
-            line = spool.line(record)
-            writer.write(line + b"\n")
-            tree.add(sha256(line).digest())
-            if number % _PROGRESS_LINES == 0:
-                progress("write", number, total)
+        for start in range(0, total, _BATCH_LINES):
+            lines = [
+                spool.line(record) for record in mix.order[start : start + _BATCH_LINES].tolist()
+            ]
+            for line in lines:
+                tree.add(sha256(line).digest())
+            writer.write(b"\n".join((*lines, b"")))
+            progress("write", start + len(lines), total)
     return DataFacts(
         sha256=writer.hexdigest(),
         bytes=writer.bytes_written,

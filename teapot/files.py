@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,9 +70,10 @@ class Stage:
         draft = self.folder / f"{_JOURNAL}.draft"
         draft.write_text(json.dumps([final.name for final in finals]), encoding="utf-8")
         _sync(draft)
-        draft.replace(journal)
-        _sync(self.folder)
-        _finish(self.folder)
+        with _signals_held():
+            draft.replace(journal)
+            _sync(self.folder)
+            _finish(self.folder)
 
 
 @contextmanager
@@ -84,33 +86,58 @@ def staged(paths: OutputPaths) -> Iterator[Stage]:
     parent = paths.data.parent
     if not parent.is_dir():
         raise OutputError(Problem(str(parent), "no such folder; create it, or choose -o elsewhere"))
-    if paths.data.is_dir():
-        raise OutputError(Problem(str(paths.data), "is a folder, expected the name of a file"))
+    for final in (paths.data, paths.ledger, paths.manifest):
+        if final.is_dir():
+            raise OutputError(Problem(str(final), "is a folder, expected the name of a file"))
     with _explained(paths), _locked(paths.run_folder, create=True) as folder:
         _finish(folder)
         _empty(folder)
         try:
             yield Stage(folder)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            if not (folder / _JOURNAL).exists():
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def recover(paths: OutputPaths) -> None:
     """Finish the renames of a run that was killed while it put its files in place."""
     if not (paths.run_folder / _JOURNAL).exists():
         return
-    with _explained(paths), _locked(paths.run_folder, create=False) as folder:
-        _finish(folder)
-        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with _explained(paths), _locked(paths.run_folder, create=False) as folder:
+            _finish(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+    except FileNotFoundError:
+        return  # another run has finished it
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Let no interrupt in between the journal and the last rename; it is delivered after them."""
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
 @contextmanager
 def _locked(folder: Path, *, create: bool) -> Iterator[Path]:
     """Hold a lock on a folder that no other run may have replaced or removed meanwhile."""
     while True:
-        if create:
+        if create and not folder.is_symlink():
             folder.mkdir(exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            if create:
+                continue
+            raise
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+                raise
+            message = "is not a folder of Teapot's; remove it"
+            raise OutputError(Problem(str(folder), message)) from error
         try:
             _lock(handle, folder)
             if _is_same(handle, folder):
@@ -142,9 +169,9 @@ def _finish(folder: Path) -> None:
     if not journal.exists():
         return
     for name in json.loads(journal.read_text(encoding="utf-8")):
-        prepared = folder / name
+        prepared = folder / Path(name).name
         if prepared.exists():
-            prepared.replace(folder.parent / name)
+            prepared.replace(folder.parent / prepared.name)
     _sync(folder.parent)
     journal.unlink()
 

@@ -27,18 +27,17 @@ _SPOOLED = (
     "module", "source", "row", "id", "content_digest", "license",
     "reason", "detail", "repairs", "digest_before",
 )  # fmt: skip
-_WORD = arrow.dictionary(arrow.int32(), arrow.string())
 
 LEDGER = arrow.schema(
     [
-        ("module", _WORD),
-        ("source", _WORD),
+        ("module", arrow.string()),
+        ("source", arrow.string()),
         ("row", arrow.int64()),
         ("id", arrow.string()),
         ("content_digest", arrow.string()),
-        ("license", _WORD),
-        ("fate", _WORD),
-        ("reason", _WORD),
+        ("license", arrow.string()),
+        ("fate", arrow.string()),
+        ("reason", arrow.string()),
         ("detail", arrow.string()),
         ("repairs", arrow.list_(arrow.string())),
         ("digest_before", arrow.string()),
@@ -152,7 +151,9 @@ class _Fates:
         elif twin >= 0:
             name = self._index.source_names[self._index.sources[twin]]
             finished["reason"] = DUPLICATE
-            finished["detail"] = f"equal to {name} row {self._index.rows[twin]}, which is kept"
+            finished["detail"] = (
+                f"equal to {name} row {self._index.rows[twin]}, which stands for it"
+            )
         else:
             finished["reason"] = NOT_DRAWN
         return finished

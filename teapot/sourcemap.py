@@ -66,6 +66,11 @@ class SourceMap:
             for identity in wanted
             if (value := os.environ.get(variable_of(identity)))
         }
+        for identity, (_, variable) in said.items():
+            sharing = [other for other in wanted if variable_of(other) == variable]
+            if len(sharing) > 1:
+                told = f"stands for {' and '.join(sharing)}; use --source {identity}=PATH"
+                raise UsageError(Problem(variable, told))
         said |= {identity: (value, "--source") for identity, value in given.items()}
         for identity, (value, said_by) in said.items():
             try:

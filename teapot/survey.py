@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy
 
+from teapot.digest import sha256
 from teapot.errors import BadRowsError, DataError, PluginError, Problem, counted
 from teapot.index import RecordIndex
 from teapot.interfaces import Check, SourceContext, SourceReader
@@ -57,9 +58,10 @@ class Survey:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sinks:
-    """Where lines and outcomes go; nowhere when a mix is only planned."""
+    """Where lines and outcomes go; when a mix is only planned, no more than the lines' digests."""
 
     lines: LineSpool | None = None
+    line_digests: bytearray | None = None
     ledger: LedgerSpool | None = None
     tokens: TokenCounter | None = None
     watcher: RowWatcher | None = None
@@ -189,6 +191,8 @@ class _Reading:
         )  # fmt: skip
         if sinks.lines is not None:
             sinks.lines.add(example.line)
+        if sinks.line_digests is not None:
+            sinks.line_digests.extend(sha256(example.line))
         self._ids.append(hash(example.id))
 
     def _drop(self, dropped: Dropped, spec: SourceSpec, number: int) -> None:

@@ -20,7 +20,7 @@ import teapot
 from teapot import MixOptions
 from teapot.canonical import dumps
 from teapot.configfile import load_config
-from teapot.errors import ExpectationError
+from teapot.errors import DataError, ExpectationError
 from teapot.ledger import ledger_bytes, read_ledger
 from teapot.merkle import MerkleTree
 from teapot.schemas import schema_text
@@ -200,7 +200,7 @@ def test_duplicates_are_counted_and_dropped_on_demand(project: Path) -> None:
     assert dropped.report.modules[0].dropped == {"duplicate": 1}
     rows = [row for batch in read_ledger(dropped.paths.ledger) for row in batch]
     (twin,) = [row for row in rows if row["reason"] == "duplicate"]
-    assert "t/b t-b row" in twin["detail"] and "kept" in twin["detail"]
+    assert "t/b t-b row" in twin["detail"] and "stands for it" in twin["detail"]
 
 
 def test_preferred_module_keeps_its_copy(tmp_path: Path) -> None:
@@ -285,3 +285,22 @@ def test_karma_electric_composes_to_its_published_count(tmp_path: Path) -> None:
     lines = {module.name: module.lines for module in made.report.modules}
     assert lines == {"safety/consequence": 3196, "capability/reward-evaluator": 150}
     assert made.data.records == 3346
+
+
+def test_plan_and_compose_agree_on_which_of_equal_rows_is_drawn(tmp_path: Path) -> None:
+    rows = [
+        {**chat_row(f"{name}-{n}", f"Question {n}?"), "license": license_text}
+        for n in range(12)
+        for name, license_text in (("a", "MIT"), ("b", "Apache-2.0"), ("c", "CC-BY-4.0"))
+    ]
+    write_module(tmp_path, "t/a", rows)
+    for number, declared in enumerate(({"duplicates": "drop"}, {})):
+        config = write_config(tmp_path, {"t/a": 0.5}, **declared)
+        made = composed(config, tmp_path / str(number))
+        assert teapot.plan(config).report == made.report
+
+
+def test_mix_without_a_line_is_an_error(project: Path) -> None:
+    with pytest.raises(DataError, match="the mix has no line; raise a weight"):
+        composed(write_config(project, {"t/c": 0.01}), project / "out")
+    assert teapot.plan(project / "mix.config").report.total.lines == 0

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from teapot.errors import OutputError
+import teapot
+from teapot.errors import OutputError, UsageError
 from teapot.files import OutputPaths, recover, staged
 from tests.support.project import chat_rows, write_config, write_module
 
@@ -166,7 +167,7 @@ def test_interrupt_and_termination_leave_nothing(tmp_path: Path) -> None:
         while not (working / "lines.spool").exists():
             time.sleep(0.01)
         run.send_signal(number)
-        assert "interrupted; nothing was changed" in run.communicate()[1]
+        assert "interrupted; no file was left half-written" in run.communicate()[1]
         assert run.returncode == 130
         assert not list(tmp_path.glob("*out*")) and not working.exists()
 
@@ -184,14 +185,15 @@ def test_full_disk_is_told_and_leaves_the_old_files(tmp_path: Path) -> None:
     write_module(tmp_path, "t/a", chat_rows("a", 20_000))
     write_config(tmp_path, {"t/a": 1})
     command = (
-        f"echo old > full/out.jsonl; {sys.executable} -m teapot compose mix.config "
+        "echo old > full/out.jsonl; touch full/out.manifest.json; "
+        f"{sys.executable} -m teapot compose mix.config "
         "-o full/out.jsonl; code=$?; ls -A full; cat full/out.jsonl; exit $code"
     )
     ran = in_own_mount("size=1m", command, tmp_path)
     assert ran.stderr == (
         "error: full: the disk is full; nothing was changed; choose -o elsewhere\n"
     )
-    assert (ran.returncode, ran.stdout) == (6, "out.jsonl\nold\n")
+    assert (ran.returncode, ran.stdout) == (6, "out.jsonl\nout.manifest.json\nold\n")
 
 
 def test_read_only_folder_is_told(tmp_path: Path) -> None:
@@ -212,3 +214,48 @@ def test_missing_output_folder_is_told(tmp_path: Path) -> None:
         staged(OutputPaths(tmp_path / "nowhere" / "train.jsonl")),
     ):
         pass
+
+
+def test_interrupt_between_two_renames_is_finished_by_the_next_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = OutputPaths(tmp_path / "train.jsonl")
+    finals = [paths.data, paths.ledger]
+    real, done = Path.replace, []
+
+    def breaks(self: Path, target: Path) -> Path:
+        done.append(self.name)
+        if len(done) == 3:  # the journal, the first file, and then
+            raise OSError(5, "Input/output error")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", breaks)
+    with pytest.raises(OSError, match="Input/output"), staged(paths) as stage:
+        for final in finals:
+            stage.path(final).write_text("new")
+        stage.commit(finals)
+    monkeypatch.undo()
+    assert not paths.ledger.exists()
+    recover(paths)
+    assert [final.read_text() for final in finals] == ["new", "new"]
+    assert not paths.run_folder.exists()
+
+
+def test_run_folder_that_is_a_link_is_refused_and_its_target_kept(tmp_path: Path) -> None:
+    paths = OutputPaths(tmp_path / "train.jsonl")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "precious").write_text("kept")
+    paths.run_folder.symlink_to(tmp_path / "mine")
+    with pytest.raises(OutputError, match="not a folder of Teapot's"), staged(paths):
+        pass
+    assert (tmp_path / "mine" / "precious").read_text() == "kept"
+
+
+def test_data_that_is_not_a_composition_is_never_overwritten(
+    two_mixes: tuple[Path, Path], tmp_path: Path
+) -> None:
+    data = tmp_path / "mine.jsonl"
+    data.write_text("precious\n")
+    with pytest.raises(UsageError, match="has no manifest: not Teapot's work"):
+        teapot.compose(two_mixes[0], output=data)
+    assert data.read_text() == "precious\n"

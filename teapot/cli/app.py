@@ -82,7 +82,7 @@ def run(arguments: list[str]) -> int:
         result: Any = teapot.main(arguments, prog_name="teapot", standalone_mode=False)
         sys.stdout.flush()
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; nothing was changed", err=True)
+        click.echo("interrupted; no file was left half-written", err=True)
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

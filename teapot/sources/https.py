@@ -67,7 +67,11 @@ def _download(spec: SourceSpec, context: SourceContext, path: Path) -> None:
     if context.offline:
         message = f"not in the cache, and --offline is set; give it with --source {spec.id}=PATH"
         raise SourceError(Problem(f"source {spec.id}", message))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"the cache {path.parent} cannot be made ({error.strerror}); set XDG_CACHE_HOME"
+        raise SourceError(Problem(f"source {spec.id}", message)) from error
     with _alone_in(path.parent):
         if _is_sound(path, spec):
             return

@@ -30,7 +30,7 @@ _WRONG_STARTS = {
     b"\xef\xbb\xbf": "it is UTF-8 with a byte order mark; save it as plain UTF-8",
     b"\x1f\x8b": "it is gzip under another name; call it .jsonl.gz",
     b"\x28\xb5\x2f\xfd": "it is Zstandard under another name; call it .jsonl.zst",
-    b"PAR1": "it is Parquet under another name; call it .parquet",
+    b"PAR1": "it is Parquet, expected JSON Lines",
     b"SQLite format 3\0": "it is an SQLite database, expected JSON Lines",
     b"[{": "it is one JSON array, expected an object per line; `jq -c '.[]'` converts it",
     b"[\n": "it is one JSON array, expected an object per line; `jq -c '.[]'` converts it",

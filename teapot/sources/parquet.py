@@ -43,11 +43,21 @@ class ParquetReader(WholeFileReader):
             with ParquetFile(self.file.path) as parquet:
                 self._refuse_twins(list(parquet.schema_arrow), "")
                 for batch in parquet.iter_batches(batch_size=_BATCH_ROWS):
-                    for row in batch.to_pylist():
+                    for row in _without_clocks(batch).to_pylist():
                         number += 1
                         yield number, row
                     self.file.progress(self.file.spec.id, number, parquet.metadata.num_rows)
-        except (ArrowException, OSError, UnicodeDecodeError) as error:
+        except (ArrowException, OSError, ValueError, OverflowError) as error:
             after = f" after row {number}" if number else ""
             message = f"cannot be read as Parquet{after}: {error}"
             raise DataError(self.file.problem(message)) from error
+
+
+def _without_clocks(batch: Any) -> Any:
+    """Return a batch with dates and times as text: nanoseconds are more than Python's can hold."""
+    import pyarrow
+
+    for place, field in enumerate(batch.schema):
+        if pyarrow.types.is_temporal(field.type):
+            batch = batch.set_column(place, field.name, batch.column(place).cast(pyarrow.string()))
+    return batch

@@ -10,6 +10,7 @@ from typing import Any
 
 from teapot.checks.builtin import builtin_checks
 from teapot.errors import Problem, SourceError
+from teapot.files import OutputPaths, recover
 from teapot.licensing import LicenseVerdict
 from teapot.model.module import Module, SourceSpec
 from teapot.model.record import Dropped, Fault
@@ -66,6 +67,8 @@ def check_file(path: str | Path, report_fault: Callable[[RowFaults], None]) -> C
     if not path.is_file():
         found = "a folder, expected a file" if path.is_dir() else "no such file"
         raise SourceError(Problem(str(path), found))
+    if path.suffix == ".jsonl":
+        recover(OutputPaths(path))
     counts: Counter[str] = Counter()
     ids: dict[int, int] = {}
     repeated = 0

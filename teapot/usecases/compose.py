@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from teapot.checks.builtin import builtin_checks
 from teapot.digest import sha256_hex
 from teapot.emit import write_data
-from teapot.errors import ExpectationError, Problem, UsageError, counted
+from teapot.errors import DataError, ExpectationError, Problem, UsageError, counted
 from teapot.files import OutputPaths, Stage, staged
 from teapot.interfaces import Check
 from teapot.ledger import LedgerSpool
@@ -108,10 +109,11 @@ def plan(
     run = _start(config, options)
     if lock is not None:
         run.resolved = lock.pin(run.resolved, but=unlocked)
-    _read(run, Sinks(tokens=run.tokens))
+    digests = bytearray()
+    _read(run, Sinks(tokens=run.tokens, line_digests=digests))
     if lock is not None:
         lock.compare([source for source in run.found.sources if source.module not in unlocked])
-    mix = _mix(run, run.found.index.digest)
+    mix = _mix(run, lambda record: bytes(digests[32 * record : 32 * record + 32]))
     report = report_mix(run.resolved, run.found, mix, tokens=run.tokens is not None)
     problem = _unexpected(run.resolved, report)
     if problem is not None:
@@ -179,6 +181,8 @@ def _write_data_and_ledger(
         problem = _unexpected(run.resolved, report)
         if problem is not None:
             raise ExpectationError(problem)
+        if not report.total.lines:
+            raise DataError(*report.warnings, "the mix has no line; raise a weight")
         data = write_data(mix, lines, stage.path(paths.data), run.options.progress)
         rows = ledger.finish(stage.path(paths.ledger), found.index, mix)
     return Manifest(
@@ -189,9 +193,15 @@ def _write_data_and_ledger(
         ledger=LedgerFile(name=paths.ledger.name, rows=rows.rows, rows_sha256=rows.rows_sha256),
         recipe=make_recipe(run.resolved, found),
         report=report,
-        versions={"teapot": __version__} | plugin_versions(found.plugins),
+        versions=_versions(found),
         tokenizer=run.tokens.sha256 if run.tokens else None,
     )  # fmt: skip
+
+
+def _versions(found: Survey) -> dict[str, str]:
+    """Return the versions of Teapot, its plug-ins, and the list that says which licences exist."""
+    licenses = {"license-expression": version("license-expression")}
+    return {"teapot": __version__} | licenses | plugin_versions(found.plugins)
 
 
 def output_paths(resolved: ResolvedMix, output: str | Path | None) -> OutputPaths:
@@ -219,6 +229,9 @@ def _refuse_overwriting(run: _Run, paths: OutputPaths) -> None:
         if output.resolve() in taken:
             message = f"is {taken[output.resolve()]}, which this would overwrite; choose -o"
             raise UsageError(Problem(str(output), message))
+    if paths.data.is_file() and not paths.manifest.exists():
+        message = "is there and has no manifest: not Teapot's work; choose -o, or remove it"
+        raise UsageError(Problem(str(paths.data), message))
 
 
 def _start(config: str | Path, options: MixOptions) -> _Run:

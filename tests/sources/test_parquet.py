@@ -98,3 +98,10 @@ def test_two_nested_fields_of_one_name_are_refused(tmp_path: Path) -> None:
     parquet.write_table(arrow.table({"turn": turn}), tmp_path / "rows.parquet")
     with pytest.raises(DataError, match="two columns of one name"):
         read("parquet", tmp_path, path="rows.parquet")
+
+
+def test_clocks_finer_than_pythons_are_read_as_text(tmp_path: Path) -> None:
+    clock = arrow.array([1_700_000_000_123_456_789], arrow.timestamp("ns"))
+    parquet.write_table(arrow.table({"id": ["a"], "at": clock}), tmp_path / "rows.parquet")
+    rows, _ = read("parquet", tmp_path, path="rows.parquet")
+    assert rows == [(1, {"id": "a", "at": "2023-11-14 22:13:20.123456789"})]
