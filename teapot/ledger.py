@@ -7,9 +7,9 @@ the library that writes them. `schemas/ledger.schema.json` describes a row.
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -96,9 +96,9 @@ class LedgerSpool:
                     for values in loads(batch)
                 ]
                 rows += len(finished)
-                digest.update(ledger_bytes(finished))
-                columns = zip(*map(_in_order, finished), strict=True)
-                writer.write_batch(arrow.record_batch(list(columns), schema=LEDGER))
+                written = ledger_bytes(finished)
+                digest.update(written)
+                writer.write_table(_parsed(written))
         return LedgerFacts(rows, digest.hexdigest())
 
     def close(self) -> None:
@@ -111,12 +111,20 @@ class LedgerSpool:
             self._rows = []
 
 
-_in_order = itemgetter(*LEDGER.names)
-
-
 def ledger_bytes(rows: list[dict[str, Any]]) -> bytes:
     """Return ledger rows as canonical JSON lines, the bytes that the ledger's digest is of."""
     return b"".join([dumps_plain(row) + b"\n" for row in rows])
+
+
+def _parsed(lines: bytes) -> Any:
+    """Return ledger rows as an Arrow table, parsed by Arrow from the bytes that were hashed."""
+    from pyarrow import json
+
+    return json.read_json(
+        arrow.BufferReader(lines),
+        read_options=json.ReadOptions(use_threads=False, block_size=len(lines) + 1),
+        parse_options=json.ParseOptions(explicit_schema=LEDGER, unexpected_field_behavior="error"),
+    )
 
 
 def read_ledger(path: Path) -> Iterator[list[dict[str, Any]]]:
@@ -131,9 +139,11 @@ class _Fates:
 
     def __init__(self, index: RecordIndex, mix: Mix) -> None:
         self._index = index
-        self._lines, self._starts = lines_of_records(mix, len(index))
-        self._occurrences = mix.occurrences
-        self._twins = mix.twins
+        self._lines, starts = lines_of_records(mix, len(index))
+        self._lines += 1
+        self._starts = array("q", starts.tobytes())
+        self._occurrences = array("q", mix.occurrences.tobytes())
+        self._twins = array("q", mix.twins.tobytes())
         self._record = -1
 
     def finish(self, finished: dict[str, Any]) -> dict[str, Any]:
@@ -142,12 +152,12 @@ class _Fates:
         if finished["reason"] is not None:
             return finished
         self._record += 1
-        finished["occurrence"] = int(self._occurrences[self._record])
+        finished["occurrence"] = self._occurrences[self._record]
         start, stop = self._starts[self._record], self._starts[self._record + 1]
-        twin = int(self._twins[self._record])
+        twin = self._twins[self._record]
         if stop > start:
             finished["fate"] = "kept"
-            finished["lines"] = (self._lines[start:stop] + 1).tolist()
+            finished["lines"] = self._lines[start:stop].tolist()
         elif twin >= 0:
             name = self._index.source_names[self._index.sources[twin]]
             finished["reason"] = DUPLICATE
