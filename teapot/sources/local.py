@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +115,7 @@ class UnchangedGuard:
         return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-class WholeFileReader:
+class WholeFileReader(ABC):
     """The base of formats that seek in their file: it is hashed first, then parsed."""
 
     def __init__(self, file: LocalFile) -> None:
@@ -124,9 +125,9 @@ class WholeFileReader:
         self._bytes = file.path.stat().st_size
         self._sha256 = check_digest(file, sha256_file(file.path))
 
+    @abstractmethod
     def rows(self) -> Rows:
         """Yield the numbered rows of the file; each format has its own."""
-        raise NotImplementedError
 
     def __iter__(self) -> Rows:
         try:
