@@ -17,6 +17,7 @@ import pyarrow as arrow
 from pyarrow import parquet
 
 from teapot.canonical import dumps_plain, loads
+from teapot.errors import DataError, Problem
 from teapot.index import RecordIndex
 from teapot.mixing import Mix, lines_of_records
 from teapot.model.record import Dropped, Example
@@ -128,10 +129,20 @@ def _parsed(lines: bytes) -> Any:
 
 
 def read_ledger(path: Path) -> Iterator[list[dict[str, Any]]]:
-    """Yield the rows of a ledger in batches, in order."""
-    with parquet.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS):
-            yield batch.to_pylist()
+    """Yield the rows of a ledger in batches, in order.
+
+    Raises:
+        DataError: the file is not a ledger, or it is broken.
+    """
+    try:
+        with parquet.ParquetFile(path) as file:
+            if file.schema_arrow.names != LEDGER.names:
+                raise DataError(Problem(str(path), "is not a ledger: it has other columns"))
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS):
+                yield batch.to_pylist()
+    except (arrow.ArrowException, OSError) as error:
+        told = f"cannot be read as a ledger ({error}); compose again"
+        raise DataError(Problem(str(path), told)) from error
 
 
 class _Fates:

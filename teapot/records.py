@@ -199,7 +199,7 @@ def _turns(row: Row, fields: FieldMap, ignored: frozenset[str]) -> Turns:
     if fields.user is not None or fields.assistant is not None:
         return _exchange(row, fields)
     columns = [fields.messages] if fields.messages else ["messages", "conversations"]
-    present = [column for column in columns if column in row]
+    present = [column for column in columns if row.get(column) is not None]
     if len(present) == 1:
         return _with_system_column(read_turns(row[present[0]], ignored), row, fields)
     wanted = " or ".join(columns)

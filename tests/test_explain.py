@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as arrow
 import pytest
+from pyarrow import parquet
 
 import teapot
-from teapot.errors import DataError
+from teapot.errors import DataError, UsageError
 from tests.support.project import chat_row, chat_rows, write_config, write_module
 
 
@@ -64,3 +66,18 @@ def test_config_explains_like_its_manifest_and_finds_dropped_text(config: Path, 
 def test_what_no_row_answers_to_is_an_error_that_says_so(data: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere: no line, id, content digest or text"):
         teapot.explain(data, ["1", "nowhere"])
+
+
+def test_broken_or_foreign_ledger_is_told(data: Path) -> None:
+    ledger = data.with_name("out.ledger.parquet")
+    parquet.write_table(arrow.table({"a": [1]}), ledger)
+    with pytest.raises(DataError, match="is not a ledger: it has other columns"):
+        teapot.explain(data, ["1"])
+    ledger.write_bytes(ledger.read_bytes()[:50])
+    with pytest.raises(DataError, match="cannot be read as a ledger"):
+        teapot.explain(data, ["1"])
+
+
+def test_empty_query_is_refused(data: Path) -> None:
+    with pytest.raises(UsageError, match="an empty query"):
+        teapot.explain(data, [""])

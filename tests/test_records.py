@@ -414,7 +414,8 @@ def test_the_row_itself_is_never_changed() -> None:
 @given(
     row=st.fixed_dictionaries(
         {
-            "messages": st.lists(
+            "messages": st.none()
+            | st.lists(
                 st.fixed_dictionaries(
                     {
                         "role": st.sampled_from(["system", "user", "assistant", "tool", "x"]),
@@ -436,7 +437,7 @@ def test_the_row_itself_is_never_changed() -> None:
             "license": st.sampled_from(["MIT", "mit", "CC-BY-4.0", "unknown", None]),
             "tools": st.sampled_from([None, [], [{"type": "function"}]]),
             "system": st.sampled_from([None, "", "Be kind."]),
-            "conversations": st.just([]),
+            "conversations": st.sampled_from([None, [], [{"role": "user", "content": "a"}]]),
         },
     )
 )

@@ -88,6 +88,8 @@ def explain(
         DataError: a query names no row.
     """
     path = Path(target)
+    if not all(queries):
+        raise UsageError("an empty query names every row; ask for an id, a line or a text")
     if path.name.endswith(".manifest.json") or path.suffix == ".jsonl":
         return _Explainer(_paths_of(path)).answers(queries)
     texts = _Texts(queries)
