@@ -15,14 +15,18 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
+from time import mktime
 
 from teapot.errors import Problem
 from teapot.signing import KEY_TYPE, KeyFormatError, PublicKey
 
 NAMESPACE = "teapot"
 _KEY_TYPES = re.compile(r"(?:ssh|ecdsa|sk-ssh|sk-ecdsa|rsa)-[a-z0-9@.-]+")
-_DATE = re.compile(r"([0-9]{8})(?:([0-9]{4})([0-9]{2})?)?(Z?)")
+_DATE = re.compile(r"([0-9]{8})(?:([0-9]{4})([0-9]{2})?)?(Z|UTC)?", re.IGNORECASE)
+_BLANKS = " \t\r"
+_PRINCIPALS = re.compile(r'([^" \t]*)"([^"]*)"[ \t]*|([^" \t]+)(?:[ \t]+|\Z)')
+_OPTIONS = re.compile(r'((?:[^" \t]|"[^"]*(?:"|$))*)')
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,13 +46,20 @@ class TrustedKey:
         return _in_patterns(namespace, self.namespaces or "*")
 
     def to_line(self) -> str:
-        """Return the line, as ssh-keygen reads it, without its LF."""
+        """Return the line, as ssh-keygen reads it, without its LF.
+
+        Raises:
+            ValueError: a part would end the line or its quotes, and so say something else.
+        """
+        _refuse_unwritable(self)
         options = [f'namespaces="{self.namespaces}"'] if self.namespaces else []
         for name, time in (("valid-after", self.valid_after), ("valid-before", self.valid_before)):
             if time is not None:
-                options.append(f'{name}="{time.astimezone(timezone.utc):%Y%m%d%H%M%SZ}"')
-        parts = [self.principals, ",".join(options), self.key.ssh, self.comment]
-        return " ".join(part for part in parts if part)
+                options.append(f'{name}="{time.astimezone(UTC):%Y%m%d%H%M%SZ}"')
+        needs_quotes = re.search(r"^#|[ \t]", self.principals)
+        who = f'"{self.principals}"' if needs_quotes else self.principals
+        words = [who, ",".join(options), self.key.ssh, self.comment]
+        return " ".join(word for word in words if word)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,6 +145,8 @@ def parse_revoked(text: str, name: str) -> dict[PublicKey, str]:
 def parse_time(text: str) -> datetime:
     """Return the time `YYYYMMDD[HHMM[SS]][Z]`; without Z it is local, as ssh-keygen takes it.
 
+    To ssh-keygen local time is standard time, in summer as well.
+
     Raises:
         ValueError: it is not such a time.
     """
@@ -142,10 +155,25 @@ def parse_time(text: str) -> datetime:
         raise ValueError(f"the time {text!r} is not YYYYMMDD[HHMM[SS]][Z]")
     digits = "".join(part or "" for part in matched.groups()[:3])
     try:
-        time = datetime.strptime(digits.ljust(14, "0"), "%Y%m%d%H%M%S")
-    except ValueError:
+        time = datetime.strptime(digits.ljust(14, "0"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+        if not matched[4]:
+            standard = (*time.timetuple()[:6], 0, 0, 0)
+            time = datetime.fromtimestamp(mktime(standard), UTC)
+    except (ValueError, OverflowError):
         raise ValueError(f"the time {text!r} is on no calendar") from None
-    return time.replace(tzinfo=timezone.utc) if matched[4] else time.astimezone()
+    if time.timestamp() <= 0:
+        raise ValueError(f"the time {text!r} is not after 1970-01-01, ssh-keygen refuses it")
+    return time
+
+
+def _refuse_unwritable(key: TrustedKey) -> None:
+    """Refuse parts that would end their line or their quotes, and so say something else."""
+    namespaces = key.namespaces or ""
+    quoted = key.principals + namespaces
+    if '"' in quoted or namespaces.endswith("\\") or re.search(r"[\n\r\0]", quoted + key.comment):
+        raise ValueError("a line break or a quote cannot stand in a line of a trust file")
+    if not key.principals:
+        raise ValueError("a line of a trust file must name a principal")
 
 
 class _OtherKindError(ValueError):
@@ -154,13 +182,13 @@ class _OtherKindError(ValueError):
 
 def _lines(text: str, name: str) -> Iterator[tuple[str, str]]:
     for number, line in enumerate(text.split("\n"), start=1):
-        stripped = line.strip()
+        stripped = line.strip(_BLANKS)
         if stripped and (not stripped.startswith("#") or _directive(stripped)):
             yield f"{name}:{number}", stripped
 
 
 def _directive(line: str) -> str | None:
-    word = line.split()[0]
+    word = re.split(r"[ \t]", line, maxsplit=1)[0]
     return word if word in ("#sigstore", "#timestamp-authority") else None
 
 
@@ -175,11 +203,15 @@ def _entry(line: str, where: str) -> TrustedKey | TrustedIdentity | TrustedAutho
 
 
 def _trusted_key(line: str, where: str) -> TrustedKey:
+    if re.search(r"[\r\0]", line):
+        raise ValueError("holds a carriage return or a NUL in its middle")
     principals, rest = _principals(line)
-    words = _split_outside_quotes(rest, " \t")
     options: Mapping[str, str] = {}
+    words = _words(rest)
     if words and not _KEY_TYPES.fullmatch(words[0]):
-        options = _options(words.pop(0))
+        matched = _OPTIONS.match(rest)
+        assert matched is not None  # noqa: S101 - it matches the empty text too
+        options, words = _options(matched[1]), _words(rest[matched.end() :])
     return TrustedKey(
         principals=principals,
         key=_key(words),
@@ -192,15 +224,25 @@ def _trusted_key(line: str, where: str) -> TrustedKey:
 
 
 def _principals(line: str) -> tuple[str, str]:
-    if line.startswith('"'):
-        name, _, rest = line[1:].partition('"')
-        return name, rest.strip()
-    name, _, rest = line.partition(" ")
-    return name, rest.strip()
+    matched = _PRINCIPALS.match(line)
+    if matched is None:
+        raise ValueError("a quote is never closed")
+    principals = matched[3] or matched[1] + matched[2]
+    if not principals:
+        raise ValueError("names no principal")
+    return principals, line[matched.end() :]
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in re.split(r"[ \t]+", text) if word]
 
 
 def _options(text: str) -> dict[str, str]:
     options: dict[str, str] = {}
+    if '\\"' in text:
+        raise ValueError("an escaped quote in an option is not understood here")
+    if text.endswith(","):
+        raise ValueError("an option is missing after a comma")
     for part in _split_outside_quotes(text, ","):
         name, equals, value = part.partition("=")
         name = name.lower()
@@ -213,7 +255,7 @@ def _options(text: str) -> dict[str, str]:
             )
         if name in options:
             raise ValueError(f"the option {name} stands twice")
-        if not equals or len(value) < 3 or value[0] != '"' or value[-1] != '"':
+        if not equals or not re.fullmatch(r'"[^"]+"', value):
             raise ValueError(f'the option {name} has no value in quotes, expected {name}="…"')
         options[name] = value[1:-1]
     return options
@@ -260,9 +302,9 @@ def _in_patterns(text: str, patterns: str) -> bool:
 
 def _named(line: str, names: set[str]) -> dict[str, str]:
     """Return the `name="value"` pairs of a directive; each name once, none missing."""
-    pairs = [part.partition("=") for part in shlex.split(line.partition(" ")[2])]
+    pairs = [part.partition("=") for part in shlex.split(line)[1:]]
     found = {name: value for name, _, value in pairs}
     if len(pairs) != len(found) or found.keys() != names or not all(found.values()):
         wanted = " ".join(f'{name}="…"' for name in sorted(names))
-        raise ValueError(f"expected '{line.split()[0]} {wanted}'")
+        raise ValueError(f"expected '{line.split(maxsplit=1)[0]} {wanted}'")
     return found

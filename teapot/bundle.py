@@ -67,7 +67,8 @@ class Bundle:
         except CanonicalError as error:
             raise BundleError(f"is not strict JSON: {error}") from error
         if root.get("mediaType") != MEDIA_TYPE:
-            raise BundleError(f"has the mediaType {_shown(root)}, expected {MEDIA_TYPE}")
+            found = _shown(root.get("mediaType"))
+            raise BundleError(f"has the mediaType {found}, expected {MEDIA_TYPE}")
         _refuse_others(root, _ROOT_KEYS, "the bundle")
         material = _mapping(root.get("verificationMaterial"), "verificationMaterial")
         _refuse_others(material, _MATERIAL_KEYS, "verificationMaterial")
@@ -77,7 +78,7 @@ class Bundle:
         hint, certificate = _identity(material)
         payload_type = envelope.get("payloadType")
         if payload_type != IN_TOTO:
-            raise BundleError(f"signs a payload of type {payload_type!r}, expected {IN_TOTO}")
+            raise BundleError(f"signs a payload of type {_shown(payload_type)}, expected {IN_TOTO}")
         return cls(
             payload=_base64(envelope.get("payload"), "payload"),
             signature=_base64(signed.get("sig"), "sig"),
@@ -147,8 +148,10 @@ def _one_signature(value: Any) -> Mapping[str, Any]:
 def _refuse_others(value: Mapping[str, Any], known: set[str] | frozenset[str], where: str) -> None:
     others = sorted(value.keys() - known)
     if others:
-        told = f"has the key {others[0]!r} in {where}, expected only {', '.join(sorted(known))}"
-        raise BundleError(told)
+        found = _shown(others[0])
+        raise BundleError(
+            f"has the key {found} in {where}, expected only {', '.join(sorted(known))}"
+        )
 
 
 def _mapping(value: Any, what: str) -> Mapping[str, Any]:
@@ -185,5 +188,5 @@ def _encoded(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def _shown(root: Mapping[str, Any]) -> str:
-    return repr(root.get("mediaType"))[:100]
+def _shown(value: Any) -> str:
+    return repr(value)[:100]

@@ -94,7 +94,8 @@ def loads(data: bytes) -> Any:
             cache_mode="keys",
         )
     except ValueError as error:
-        raise CanonicalError(str(error)) from error
+        told = "a number is out of any range" if "InvalidOperation" in str(error) else str(error)
+        raise CanonicalError(told) from error
 
 
 def check_numbers(value: Any) -> None:

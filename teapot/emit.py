@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+import numpy
+
 from teapot.digest import HashingWriter
+from teapot.index import RecordIndex
 from teapot.interfaces import Progress
-from teapot.merkle import MerkleTree
+from teapot.merkle import BLOCK_LEAVES, MerkleTree
 from teapot.mixing import Mix
+from teapot.sorted_digests import sorted_once, split
 from teapot.spool import LineSpool
 
 _BATCH_LINES = 256
@@ -22,6 +26,14 @@ class DataFacts:
     sha256: str
     bytes: int
     records: int
+    merkle_root: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ContentsFacts:
+    """How many unlike contents there are, and the root of the tree over their sorted digests."""
+
+    count: int
     merkle_root: str
 
 
@@ -38,8 +50,7 @@ def write_data(mix: Mix, spool: LineSpool, path: Path, progress: Progress) -> Da
             lines = [
                 spool.line(record) for record in mix.order[start : start + _BATCH_LINES].tolist()
             ]
-            for line in lines:
-                tree.add(sha256(line).digest())
+            tree.extend([sha256(line).digest() for line in lines])
             writer.write(b"\n".join((*lines, b"")))
             progress("write", start + len(lines), total)
     return DataFacts(
@@ -48,3 +59,16 @@ def write_data(mix: Mix, spool: LineSpool, path: Path, progress: Progress) -> Da
         records=total,
         merkle_root=tree.root().hex(),
     )
+
+
+def hash_contents(index: RecordIndex, mix: Mix) -> ContentsFacts:
+    """Return how many contents the data file has, and the tree over their sorted digests.
+
+    With leaves in order, two neighbours prove that nothing lies between them.
+    """
+    kept = numpy.unique(mix.order)
+    contents = split(sorted_once(index.digest_keys()[kept].astype(">u8").tobytes()))
+    tree = MerkleTree()
+    for start in range(0, len(contents), BLOCK_LEAVES):
+        tree.extend(contents[start : start + BLOCK_LEAVES])
+    return ContentsFacts(count=len(contents), merkle_root=tree.root().hex())

@@ -76,6 +76,26 @@ class MissingExtraError(UsageError):
         super().__init__(f"{what} needs an optional package: pip install 'teapot[{extra}]'")
 
 
+class SigningKeyError(UsageError):
+    """A signing key is missing, unusable, or open to others."""
+
+
+class TrustError(UsageError):
+    """A trust file is missing or cannot be read."""
+
+
+class UnsignedError(TeapotError):
+    """Nobody has signed what must be signed (exit code 4)."""
+
+    exit_code = 4
+
+
+class UntrustedError(TeapotError):
+    """Who signed is unknown, revoked, or not trusted for this, or not now (exit code 5)."""
+
+    exit_code = 5
+
+
 class SourceError(TeapotError):
     """A source is missing or cannot be reached (exit code 3)."""
 

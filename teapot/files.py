@@ -13,12 +13,14 @@ import errno
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from teapot.errors import OutputError, Problem
 
@@ -47,6 +49,16 @@ class OutputPaths:
         return self.data.with_name(f"{self.stem}.manifest.json")
 
     @property
+    def bundle(self) -> Path:
+        """Return the signature's path."""
+        return self.data.with_name(f"{self.stem}.manifest.sigstore.json")
+
+    def all_bundles(self) -> list[Path]:
+        """Return the signatures that lie there: the first, then those of further signers."""
+        others = self.data.parent.glob(f"{_escaped(self.stem)}.manifest.*.sigstore.json")
+        return [path for path in (self.bundle, *sorted(others)) if os.path.lexists(path)]
+
+    @property
     def run_folder(self) -> Path:
         """Return the folder in which a run prepares its files."""
         return self.data.with_name(f".{self.stem}.teapot-run")
@@ -62,13 +74,14 @@ class Stage:
         """Return where a file is prepared that will end at `final`."""
         return self.folder / final.name
 
-    def commit(self, finals: Sequence[Path]) -> None:
-        """Put all prepared files in their places; once begun, it will be finished."""
+    def commit(self, finals: Sequence[Path], *, stale: Sequence[Path] = ()) -> None:
+        """Put all prepared files in their places and remove the stale; once begun, it will end."""
         for final in finals:
             _sync(self.path(final))
         journal = self.folder / _JOURNAL
         draft = self.folder / f"{_JOURNAL}.draft"
-        draft.write_text(json.dumps([final.name for final in finals]), encoding="utf-8")
+        plan = {"rename": [path.name for path in finals], "remove": [path.name for path in stale]}
+        draft.write_text(json.dumps(plan), encoding="utf-8")
         _sync(draft)
         with _signals_held():
             draft.replace(journal)
@@ -86,7 +99,7 @@ def staged(paths: OutputPaths) -> Iterator[Stage]:
     parent = paths.data.parent
     if not parent.is_dir():
         raise OutputError(Problem(str(parent), "no such folder; create it, or choose -o elsewhere"))
-    for final in (paths.data, paths.ledger, paths.manifest):
+    for final in (paths.data, paths.ledger, paths.manifest, paths.bundle):
         if final.is_dir():
             raise OutputError(Problem(str(final), "is a folder, expected the name of a file"))
     with _explained(paths), _locked(paths.run_folder, create=True) as folder:
@@ -109,6 +122,25 @@ def recover(paths: OutputPaths) -> None:
             shutil.rmtree(folder, ignore_errors=True)
     except FileNotFoundError:
         return  # another run has finished it
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write one small file whole or not at all: beside its place first, then renamed."""
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as draft:
+        try:
+            draft.write(data)
+            draft.flush()
+            os.fsync(draft.fileno())
+            os.fchmod(draft.fileno(), 0o644)
+            Path(draft.name).replace(path)
+        except BaseException:
+            Path(draft.name).unlink(missing_ok=True)
+            raise
+
+
+def _escaped(name: str) -> str:
+    """Return a name in which no character means anything to `glob`."""
+    return re.sub(r"([*?[])", r"[\1]", name)
 
 
 @contextmanager
@@ -164,11 +196,14 @@ def _is_same(handle: int, folder: Path) -> bool:
 
 
 def _finish(folder: Path) -> None:
-    """Do the renames that the journal names and that are not done yet."""
+    """Do what the journal names and is not done yet."""
     journal = folder / _JOURNAL
     if not journal.exists():
         return
-    for name in json.loads(journal.read_text(encoding="utf-8")):
+    plan = json.loads(journal.read_text(encoding="utf-8"))
+    for name in plan["remove"]:
+        (folder.parent / Path(name).name).unlink(missing_ok=True)
+    for name in plan["rename"]:
         prepared = folder / Path(name).name
         if prepared.exists():
             prepared.replace(folder.parent / prepared.name)

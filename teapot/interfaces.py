@@ -12,6 +12,7 @@ from teapot.model.record import Fault, Record, Row
 
 DigestOf = Literal["file", "rows"]
 Progress = Callable[[str, int, int | None], None]
+RowWatcher = Callable[[str, str, int, Row], None]
 
 
 def silent(what: str, done: int, total: int | None) -> None:

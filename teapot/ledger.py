@@ -17,6 +17,7 @@ import pyarrow as arrow
 from pyarrow import parquet
 
 from teapot.canonical import dumps_plain, loads
+from teapot.digest import sha256_hex
 from teapot.errors import DataError, Problem
 from teapot.index import RecordIndex
 from teapot.mixing import Mix, lines_of_records
@@ -26,7 +27,7 @@ NOT_DRAWN, DUPLICATE = "not-drawn", "duplicate"
 _BATCH_ROWS = 8192
 _SPOOLED = (
     "module", "source", "row", "id", "content_digest", "license",
-    "reason", "detail", "repairs", "digest_before",
+    "reason", "detail", "repairs", "digest_before", "record_digest",
 )  # fmt: skip
 
 LEDGER = arrow.schema(
@@ -42,6 +43,7 @@ LEDGER = arrow.schema(
         ("detail", arrow.string()),
         ("repairs", arrow.list_(arrow.string())),
         ("digest_before", arrow.string()),
+        ("record_digest", arrow.string()),
         ("occurrence", arrow.int64()),
         ("lines", arrow.list_(arrow.int64())),
     ]
@@ -74,9 +76,10 @@ class LedgerSpool:
         named = (module, source, row, outcome.id, hexadecimal, outcome.license)
         if isinstance(outcome, Example):
             before = outcome.digest_before.hex() if outcome.digest_before is not None else None
-            self._rows.append((*named, None, None, outcome.repairs, before))
+            record = sha256_hex(outcome.line)
+            self._rows.append((*named, None, None, outcome.repairs, before, record))
         else:
-            self._rows.append((*named, outcome.reason, outcome.detail, (), None))
+            self._rows.append((*named, outcome.reason, outcome.detail, (), None, None))
         if len(self._rows) >= _BATCH_ROWS:
             self._flush()
 

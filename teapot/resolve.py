@@ -10,7 +10,7 @@ from pathlib import Path
 
 from teapot.configfile import ConfigFile, load_config
 from teapot.errors import ConfigError, Problem, UsageError
-from teapot.interfaces import Progress, silent
+from teapot.interfaces import Progress, RowWatcher, silent
 from teapot.model.config import BadRowPolicy, Config
 from teapot.model.module import Module, SourceSpec
 from teapot.modulefile import ModuleFile, ModulePlaces
@@ -18,7 +18,10 @@ from teapot.modulefile import ModuleFile, ModulePlaces
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MixOptions:
-    """What the command line adds to a config; None leaves the config's word."""
+    """What the command line adds to a config; None leaves the config's word.
+
+    `watcher` sees every row that could be parsed, as it was read.
+    """
 
     modules: Sequence[Path] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -28,6 +31,7 @@ class MixOptions:
     offline: bool = False
     cache: Path | None = None
     progress: Progress = silent
+    watcher: RowWatcher | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,7 +12,7 @@ import base64
 import hashlib
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -26,6 +26,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 KEY_TYPE = "ecdsa-sha2-nistp256"
 _HASH = hashes.SHA256()
+# `cryptography` says the last of an OpenSSH key whose point is compressed.
+_UNREADABLE = (ValueError, UnsupportedAlgorithm, NotImplementedError)
 
 
 class KeyFormatError(ValueError):
@@ -55,11 +57,19 @@ class PublicKey:
         try:
             if text.startswith(b"-----BEGIN"):
                 return cls.of(serialization.load_pem_public_key(text))
-            return cls.of(serialization.load_ssh_public_key(b" ".join(text.split()[:2])))
-        except (ValueError, UnsupportedAlgorithm) as error:
+            return cls._of_line(b" ".join(text.split()[:2]))
+        except _UNREADABLE as error:
             if isinstance(error, KeyFormatError):
                 raise
             raise KeyFormatError("is no public key, expected PEM or an OpenSSH line") from error
+
+    @classmethod
+    def _of_line(cls, line: bytes) -> PublicKey:
+        """Return the key of `type base64`; base64 with stray characters is refused, as by ssh."""
+        key = cls.of(serialization.load_ssh_public_key(line))
+        if key.ssh.encode("ascii") != line:
+            raise ValueError("a second spelling of a key, or a certificate")
+        return key
 
     @classmethod
     def of(cls, key: object) -> PublicKey:
@@ -129,7 +139,10 @@ class PrivateKey:
             if passphrase is not None:
                 return cls.parse(data)
             raise PassphraseNeededError("is encrypted and needs its passphrase") from error
-        except (ValueError, UnsupportedAlgorithm) as error:
+        except UnsupportedAlgorithm as error:  # such as OpenSSH's own encryption without bcrypt
+            told = "is a private key in a form that cannot be read here, expected PEM (PKCS #8)"
+            raise KeyFormatError(told) from error
+        except (*_UNREADABLE, InvalidTag) as error:
             if passphrase is not None:
                 raise PassphraseNeededError("is not opened by this passphrase") from error
             raise KeyFormatError("is no private key, expected PEM (PKCS #8)") from error

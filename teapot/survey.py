@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy
@@ -15,11 +15,11 @@ import numpy
 from teapot.digest import sha256
 from teapot.errors import BadRowsError, DataError, PluginError, Problem, counted
 from teapot.index import RecordIndex
-from teapot.interfaces import Check, SourceContext, SourceReader
+from teapot.interfaces import Check, RowWatcher, SourceContext, SourceReader
 from teapot.ledger import LedgerSpool
 from teapot.licensing import LicensePolicy
 from teapot.model.module import SourceSpec
-from teapot.model.record import Dropped, Example, Fault, Row
+from teapot.model.record import Dropped, Example, Fault
 from teapot.model.report import SourceReport
 from teapot.plugins import Plugin
 from teapot.records import RecordMaker, RecordOptions
@@ -30,7 +30,6 @@ from teapot.tokens import TokenCounter
 
 SHOWN_BAD_ROWS = 20
 SHOWN_EXAMPLES = 3
-RowWatcher = Callable[[str, str, int, Row], None]
 
 
 @dataclass(slots=True)
@@ -64,7 +63,6 @@ class Sinks:
     line_digests: bytearray | None = None
     ledger: LedgerSpool | None = None
     tokens: TokenCounter | None = None
-    watcher: RowWatcher | None = None
 
 
 def survey(
@@ -98,7 +96,7 @@ def survey(
             cache=options.cache,
             progress=options.progress,
         )
-        reading = _Reading(module, found, sinks)
+        reading = _Reading(module, found, sinks, options.watcher)
         for spec in module.sources:
             reader, plugin = _opened(module, spec, places, context, mix.pins)
             if plugin is not None:
@@ -132,17 +130,20 @@ def _opened(
 class _Reading:
     """Reads the sources of one module."""
 
-    def __init__(self, module: ModuleInMix, found: Survey, sinks: Sinks) -> None:
+    def __init__(
+        self, module: ModuleInMix, found: Survey, sinks: Sinks, watcher: RowWatcher | None
+    ) -> None:
         self._module = module
         self._found = found
         self._sinks = sinks
+        self._watcher = watcher
         self._tally = found.tallies[module.name] = Tally()
         self._ids = array("q")
 
     def read(self, spec: SourceSpec, reader: SourceReader, maker: RecordMaker) -> None:
         """Read one source to its end."""
         name, tally = self._module.name, self._tally
-        ledger, watcher = self._sinks.ledger, self._sinks.watcher
+        ledger, watcher = self._sinks.ledger, self._watcher
         self._found.index.begin_source(f"{name} {spec.id}")
         for number, row in reader:
             tally.read += 1

@@ -7,6 +7,8 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.environment import environment
+
 settings.register_profile("teapot", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("teapot")
 
@@ -15,7 +17,8 @@ settings.load_profile("teapot")
 def own_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Hide what the developer has set for Teapot, and keep downloads out of the real caches."""
+    """Hide what the developer has set for Teapot: keys, trust and caches are those of the tests."""
     for name in [name for name in os.environ if name.startswith("TEAPOT_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    for name, value in environment(tmp_path_factory.getbasetemp()).items():
+        monkeypatch.setenv(name, value)

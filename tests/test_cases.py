@@ -1,7 +1,11 @@
-"""Every folder under `cases/` is one test; `cases/README.md` says what its files mean."""
+"""Every folder under `cases/` is one test; `cases/README.md` says what its files mean.
+
+`python -m tests.test_cases GROUP/CASE` writes what a case gets now into its folder.
+"""
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -12,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from teapot.cli.app import run
+from tests.support.environment import environment
 
 CASES = Path(__file__).parent / "cases"
 _OF_THE_CASE = frozenset(("command", "exit", "stderr", "stdout", "generate.py"))
@@ -57,6 +62,7 @@ def _record(name: str) -> None:
         ran = subprocess.run(
             [sys.executable, "-m", "teapot", *arguments],
             cwd=work, capture_output=True, text=True, encoding="utf-8", check=False,
+            env={**os.environ, **environment(Path(folder))},
         )  # fmt: skip
     (case / "stderr").write_text(ran.stderr, encoding="utf-8")
     (case / "exit").write_text(f"{ran.returncode}\n", encoding="utf-8")

@@ -111,10 +111,13 @@ def test_renames_that_a_journal_names_are_finished(tmp_path: Path) -> None:
     paths.ledger.write_text("old")
     paths.run_folder.mkdir()
     (paths.run_folder / paths.ledger.name).write_text("new")
-    (paths.run_folder / "commit.json").write_text(json.dumps([paths.data.name, paths.ledger.name]))
+    (paths.run_folder / "commit.json").write_text(
+        json.dumps({"rename": [paths.data.name, paths.ledger.name], "remove": [paths.bundle.name]})
+    )
+    paths.bundle.write_text("stale")
     recover(paths)
     assert (paths.data.read_text(), paths.ledger.read_text()) == ("new", "new")
-    assert not paths.run_folder.exists()
+    assert not paths.run_folder.exists() and not paths.bundle.exists()
 
 
 def test_second_run_into_one_output_is_refused(

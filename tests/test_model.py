@@ -194,7 +194,8 @@ def _manifest() -> Manifest:
     )  # fmt: skip
     return Manifest(
         data=DataFile(
-            name="d.jsonl", sha256="1" * 64, bytes=50, records=1, merkle_root="2" * 64
+            name="d.jsonl", sha256="1" * 64, bytes=50, records=1, merkle_root="2" * 64,
+            contents=1, contents_root="5" * 64,
         ),
         ledger=LedgerFile(name="d.ledger.parquet", rows=3, rows_sha256="3" * 64),
         recipe=_recipe(), report=report, versions={"teapot": "1"}, tokenizer=None,

@@ -19,9 +19,14 @@ INTERRUPTED = 130
 _COMMANDS = {
     "init": ("teapot.cli.init", "Write a starter project: config, module, data."),
     "plan": ("teapot.cli.compose", "Show what a mix would be; writes nothing."),
-    "compose": ("teapot.cli.compose", "Write the training file, its ledger and its manifest."),
+    "compose": ("teapot.cli.compose", "Write and sign the training file and its manifest."),
+    "verify": ("teapot.cli.verify", "Prove or disprove every claim of a composition."),
     "explain": ("teapot.cli.explain", "Say why a row is in the mix, or why not."),
     "check": ("teapot.cli.check", "List every fault of a chat JSONL file."),
+    "prove": ("teapot.cli.prove", "Prove that a record is in a composition, or is not."),
+    "sign": ("teapot.cli.sign", "Sign a manifest, or a folder."),
+    "keys": ("teapot.cli.keys", "Make, list, import and show signing keys."),
+    "trust": ("teapot.cli.trust", "Say whose signatures are believed."),
     "lock": ("teapot.cli.lock", "Pin every source to revision, digest and rows."),
     "modules": ("teapot.cli.modules", "List, show and check modules."),
     "sources": ("teapot.cli.sources", "Show where each source lies, and what is missing."),
@@ -64,8 +69,9 @@ class _LazyGroup(click.Group):
 def teapot() -> None:
     """Mix licensed datasets into one training file, and prove what went in.
 
-    Exit codes: 0 done; 1 a fault found in data; 2 wrong usage, config or module; 3 a source is
-    missing or out of reach; 6 the output cannot be written; 130 interrupted.
+    Exit codes: 0 done; 1 a fault found in data; 2 wrong usage, config, module, key or trust file;
+    3 a source is missing or out of reach; 4 unsigned; 5 signed by a key that is not trusted; 6 the
+    output cannot be written; 130 interrupted.
     """
 
 

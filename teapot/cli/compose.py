@@ -9,8 +9,10 @@ import click
 
 from teapot.cli.options import common, mix_options, shown_progress
 from teapot.cli.show import print_json, print_report, print_warnings
+from teapot.cli.signing_options import signing_options
 
 if TYPE_CHECKING:
+    from teapot.cli.signing_options import MakeSigner
     from teapot.resolve import MixOptions
     from teapot.usecases.compose import Composition
 
@@ -40,32 +42,45 @@ def plan(config: Path, options: MixOptions, quiet: bool, as_json: bool) -> None:
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The data file; ledger and manifest lie beside it.",
+    help="The data file; ledger, manifest and signature lie beside it.",
 )
+@click.option("--no-sign", is_flag=True, help="Write no signature.")
+@signing_options
 @click.option("--locked", is_flag=True, help="Refuse sources that are not what teapot.lock pins.")
 @mix_options
 @common
 def compose(
-    config: Path, output: Path | None, locked: bool, options: MixOptions, quiet: bool, as_json: bool
+    config: Path, output: Path | None, no_sign: bool, signer: MakeSigner, locked: bool,
+    options: MixOptions, quiet: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    r"""Write the mix that CONFIG describes: data file, ledger and manifest, all or none.
+    r"""Write and sign the mix that CONFIG describes, all files or none.
 
     \b
-    FILE.jsonl             one canonical record per line
-    FILE.ledger.parquet    one row per row read, with its fate
-    FILE.manifest.json     what went in: hashes, counts, weights, licences
+    FILE.jsonl                   one canonical record per line
+    FILE.ledger.parquet          one row per row read, with its fate
+    FILE.manifest.json           what went in: hashes, counts, weights, licences
+    FILE.manifest.sigstore.json  the signature over the manifest
+
+    The key is --key, else $TEAPOT_SIGNING_KEY (PEM text or a path), else your own, which the first
+    run makes.
     """
     import teapot
     from teapot.lock import FILE, Lock
 
     lock = Lock.read(config.parent / FILE) if locked else None
+    key = None if no_sign else signer()
     with shown_progress(options, quiet=quiet) as watched:
-        made = teapot.compose(config, watched, output=output, lock=lock)
+        made = teapot.compose(config, watched, output=output, lock=lock, signer=key)
     if as_json:
         print_json(made.to_dict())
         return
     print_report(made.report)
     _print_files(made)
+    if key is None:
+        click.echo("unsigned: nobody vouches for this; `teapot sign` does so later")
+    else:
+        click.echo(f"signed    {made.paths.bundle}")
+        click.echo(f"          by {key.needed_key().public.fingerprint}")
     print_warnings(made.report, quiet=quiet)
 
 

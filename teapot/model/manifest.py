@@ -8,13 +8,20 @@ host, user or path, so anyone with the same config, sources and Teapot version m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from decimal import Decimal
 from typing import Any
 
 from teapot.canonical import dumps_readable
 from teapot.model.recipe import Recipe
-from teapot.model.report import MixReport, ModuleReport, SourceReport, decimal_text
+from teapot.model.report import (
+    Amount,
+    MixReport,
+    ModuleReport,
+    SourceReport,
+    decimal_text,
+)
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
@@ -24,13 +31,22 @@ BUILDER_ID = "https://w3id.org/teapot"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataFile:
-    """The data file: name without folder, SHA-256, size, lines, and the tree over their digests."""
+    """The data file: name without folder, SHA-256, size, lines, and the tree over their digests.
+
+    `contents` counts the unlike contents in it, and `contents_root` is the root of the tree over
+    their digests in ascending order, from which the absence of a content can be proven.
+    """
 
     name: str
     sha256: str
     bytes: int
     records: int
     merkle_root: str
+    contents: int
+    contents_root: str
+
+
+_DATA_KEYS = tuple(part.name for part in fields(DataFile) if part.name != "name")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +68,26 @@ class Manifest:
     report: MixReport
     versions: Mapping[str, str]
     tokenizer: str | None
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Manifest:
+        """Return the manifest in JSON values that fit its schema.
+
+        What a statement says twice is taken from one place: `to_bytes` gives the bytes of a
+        manifest that contradicts itself nowhere.
+        """
+        build = value["predicate"]["buildDefinition"]
+        stated = value["predicate"]["teapot_composition"]
+        recipe = Recipe.from_dict(build["externalParameters"]["recipe"])
+        data = {key: stated["data"][key] for key in _DATA_KEYS}
+        return cls(
+            data=DataFile(name=value["subject"][0]["name"], **data),
+            ledger=LedgerFile(**stated["ledger"]),
+            recipe=recipe,
+            report=_report(stated, build["resolvedDependencies"], recipe),
+            versions=value["predicate"]["runDetails"]["builder"]["version"],
+            tokenizer=stated["tokenizer"],
+        )
 
     def to_bytes(self) -> bytes:
         """Return the bytes of the manifest file."""
@@ -110,3 +146,31 @@ def _dependency(source: SourceReport) -> dict[str, Any]:
 
 def _module(module: ModuleReport) -> dict[str, Any]:
     return {**asdict(module), "weight": decimal_text(module.weight)}
+
+
+def _report(
+    stated: Mapping[str, Any], dependencies: Sequence[Mapping[str, Any]], recipe: Recipe
+) -> MixReport:
+    kinds = {(m.name, source.id): source.kind for m in recipe.modules for source in m.sources}
+    data = stated["data"]
+    return MixReport(
+        modules=tuple(
+            ModuleReport(**{**module, "weight": Decimal(module["weight"])})
+            for module in stated["modules"]
+        ),
+        sources=tuple(_source(dependency, kinds) for dependency in dependencies),
+        licenses={name: Amount(**part) for name, part in stated["licenses"].items()},
+        total=Amount(lines=data["records"], characters=data["characters"], tokens=data["tokens"]),
+        duplicate_groups=stated["duplicates"]["groups"],
+        duplicate_records=stated["duplicates"]["records"],
+        warnings=(),
+    )
+
+
+def _source(dependency: Mapping[str, Any], kinds: Mapping[tuple[str, str], str]) -> SourceReport:
+    module, _, identity = dependency["name"].partition(" ")
+    return SourceReport(
+        module=module, id=identity, kind=kinds.get((module, identity), ""),
+        uri=dependency["uri"], sha256=dependency["digest"]["sha256"], expected=None,
+        **dependency["annotations"],
+    )  # fmt: skip

@@ -5,6 +5,7 @@ Base, hardware and hyper-parameters are not in it, so one mix has one recipe wha
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -63,6 +64,19 @@ class Recipe:
     max_bad_rows: int | None
     modules: tuple[RecipeModule, ...]
 
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Recipe:
+        """Return the recipe in JSON values that fit the manifest's schema."""
+        licenses = value["licenses"]
+        return cls(
+            **{
+                **value,
+                "licenses": licenses if isinstance(licenses, str) else tuple(licenses),
+                "prefer": tuple(value["prefer"]),
+                "modules": tuple(_module(module) for module in value["modules"]),
+            }
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as JSON values."""
         return asdict(self)
@@ -70,3 +84,9 @@ class Recipe:
     def sha256(self) -> str:
         """Return the SHA-256 of the recipe's canonical JSON as 64 hex digits."""
         return sha256_hex(dumps(self.to_dict()))
+
+
+def _module(value: Mapping[str, Any]) -> RecipeModule:
+    lists = {key: tuple(value[key]) for key in ("ignore_message_keys", "repair", "checks")}
+    sources = tuple(RecipeSource(**source) for source in value["sources"])
+    return RecipeModule(**{**value, **lists, "sources": sources})

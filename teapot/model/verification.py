@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -45,6 +45,17 @@ class CheckResult:
     expected: str | None = None
     found: str | None = None
     details: tuple[str, ...] = ()
+
+    @classmethod
+    def compare(
+        cls, name: str, compared: str, *, expected: str, found: str, details: Sequence[str] = ()
+    ) -> CheckResult:
+        """Return a check that holds if the expected was found, and no detail says otherwise."""
+        is_ok = expected == found and not details
+        return cls(
+            name=name, status=Status.OK if is_ok else Status.FAULT, compared=compared,
+            expected=expected, found=found, details=tuple(details),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,16 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from teapot.checks.builtin import builtin_checks
 from teapot.errors import Problem, SourceError
 from teapot.files import OutputPaths, recover
-from teapot.licensing import LicenseVerdict
-from teapot.model.module import Module, SourceSpec
+from teapot.model.module import SourceSpec
 from teapot.model.record import Dropped, Fault
-from teapot.records import RecordMaker, RecordOptions
 from teapot.sources.local import LocalFile, open_local
-
-_UNCHECKED = LicenseVerdict("unchecked", allowed=True)
+from teapot.usecases.onerecord import maker_of_any
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +42,6 @@ class CheckReport:
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON values."""
         return {name: getattr(self, name) for name in self.__slots__}
-
-
-class _AnyLicense:
-    """Lets every row pass: the licence of a file at hand is its reader's business."""
-
-    def judge(self, license_text: object) -> LicenseVerdict | Fault:
-        """Return the verdict that lets a row pass."""
-        return _UNCHECKED
 
 
 def check_file(path: str | Path, report_fault: Callable[[RowFaults], None]) -> CheckReport:
@@ -94,12 +82,7 @@ def check_file(path: str | Path, report_fault: Callable[[RowFaults], None]) -> C
 def _rows(path: Path) -> Iterator[RowFaults | tuple[int, int] | None]:
     """Yield each row's faults, or hashes of its id (where it has one) and its content."""
     source = SourceSpec(id=path.stem, kind="jsonl", path=path.name)
-    module = Module(
-        name="check", version="0", description="any chat file", license="unchecked",
-        sources=(source,),
-    )  # fmt: skip
-    options = RecordOptions(licenses=_AnyLicense(), checks=builtin_checks())
-    maker = RecordMaker(module, source, options)
+    maker = maker_of_any(path.stem, path.name)
     for number, row in open_local(LocalFile(path=path, spec=source, label=str(path)), "jsonl"):
         if isinstance(row, Fault):
             yield RowFaults(number, None, row.code, row.shown())

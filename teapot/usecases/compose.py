@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -11,7 +11,7 @@ from typing import Any
 
 from teapot.checks.builtin import builtin_checks
 from teapot.digest import sha256_hex
-from teapot.emit import write_data
+from teapot.emit import hash_contents, write_data
 from teapot.errors import DataError, ExpectationError, Problem, UsageError, counted
 from teapot.files import OutputPaths, Stage, staged
 from teapot.interfaces import Check
@@ -26,9 +26,11 @@ from teapot.reporting import make_recipe, report_mix
 from teapot.resolve import MixOptions, ResolvedMix, resolve
 from teapot.sourcemap import SourceMap
 from teapot.spool import LineSpool
-from teapot.survey import RowWatcher, Sinks, Survey, survey
+from teapot.survey import Sinks, Survey, survey
 from teapot.tokens import TokenCounter
 from teapot.version import __version__
+
+Signer = Callable[[bytes], bytes]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +60,7 @@ class Composition:
     data: DataFile
     ledger: LedgerFile
     manifest_sha256: str
+    is_signed: bool
     recipe_sha256: str
     report: MixReport
 
@@ -75,6 +78,7 @@ class Composition:
                 "rows_sha256": self.ledger.rows_sha256,
             },
             "manifest": {"path": str(self.paths.manifest), "sha256": self.manifest_sha256},
+            "signature": {"path": str(self.paths.bundle)} if self.is_signed else None,
             "recipe_sha256": self.recipe_sha256,
             **self.report.to_dict(),
         }  # fmt: skip
@@ -132,12 +136,14 @@ def compose(
     *,
     output: str | Path | None = None,
     lock: Lock | None = None,
-    watcher: RowWatcher | None = None,
+    signer: Signer | None = None,
 ) -> Composition:
-    """Write the data file, ledger and manifest of a mix, all or none.
+    """Write the data file, ledger, manifest and signature of a mix, all or none.
 
     `output` names the data file; else the config's `output`, else `<config>.jsonl`, both taken
-    relative to the working folder. With a `lock`, sources must be exactly what it pins.
+    relative to the working folder. With a `lock`, sources must be exactly what it pins. `signer`
+    gets the manifest's bytes and returns the bundle's; without one nothing is signed, and the
+    signatures of an older manifest are removed.
 
     Raises:
         ConfigError, UsageError: the config, a module or an option is wrong.
@@ -151,28 +157,33 @@ def compose(
     paths = output_paths(run.resolved, output)
     _refuse_overwriting(run, paths)
     with staged(paths) as stage:
-        manifest = _write_data_and_ledger(run, stage, paths, lock=lock, watcher=watcher)
+        manifest = _write_data_and_ledger(run, stage, paths, lock=lock)
         written = manifest.to_bytes()
         stage.path(paths.manifest).write_bytes(written)
-        stage.commit([paths.data, paths.ledger, paths.manifest])
+        finals = [paths.data, paths.ledger, paths.manifest]
+        if signer is not None:
+            stage.path(paths.bundle).write_bytes(signer(written))
+            finals.append(paths.bundle)
+        stage.commit(finals, stale=_stale_bundles(paths, written, finals))
     return Composition(
         name=run.resolved.file.name,
         paths=paths,
         data=manifest.data,
         ledger=manifest.ledger,
         manifest_sha256=sha256_hex(written),
+        is_signed=signer is not None,
         recipe_sha256=manifest.recipe.sha256(),
         report=manifest.report,
     )
 
 
 def _write_data_and_ledger(
-    run: _Run, stage: Stage, paths: OutputPaths, *, lock: Lock | None, watcher: RowWatcher | None
+    run: _Run, stage: Stage, paths: OutputPaths, *, lock: Lock | None
 ) -> Manifest:
     """Prepare the two files and return the manifest that states them."""
     found, counted_tokens = run.found, run.tokens is not None
     with _spools(run, stage.folder) as (lines, ledger):
-        _read(run, Sinks(lines=lines, ledger=ledger, tokens=run.tokens, watcher=watcher))
+        _read(run, Sinks(lines=lines, ledger=ledger, tokens=run.tokens))
         if lock is not None:
             lock.compare(found.sources)
         lines.flush()
@@ -184,11 +195,13 @@ def _write_data_and_ledger(
         if not report.total.lines:
             raise DataError(*report.warnings, "the mix has no line; raise a weight")
         data = write_data(mix, lines, stage.path(paths.data), run.options.progress)
+        contents = hash_contents(found.index, mix)
         rows = ledger.finish(stage.path(paths.ledger), found.index, mix)
     return Manifest(
         data=DataFile(
             name=paths.data.name, sha256=data.sha256, bytes=data.bytes, records=data.records,
-            merkle_root=data.merkle_root,
+            merkle_root=data.merkle_root, contents=contents.count,
+            contents_root=contents.merkle_root,
         ),
         ledger=LedgerFile(name=paths.ledger.name, rows=rows.rows, rows_sha256=rows.rows_sha256),
         recipe=make_recipe(run.resolved, found),
@@ -196,6 +209,17 @@ def _write_data_and_ledger(
         versions=_versions(found),
         tokenizer=run.tokens.sha256 if run.tokens else None,
     )  # fmt: skip
+
+
+def _stale_bundles(paths: OutputPaths, manifest: bytes, written: Collection[Path]) -> list[Path]:
+    """Return the signatures that lie there and are not of this manifest, or not wanted."""
+    try:
+        unchanged = paths.manifest.read_bytes() == manifest
+    except OSError:
+        unchanged = False
+    # Signatures of further people stay where the manifest they signed is made again.
+    keep = set(paths.all_bundles()) - {paths.bundle} if unchanged else set()
+    return [path for path in paths.all_bundles() if path not in keep and path not in written]
 
 
 def _versions(found: Survey) -> dict[str, str]:
@@ -225,7 +249,7 @@ def _refuse_overwriting(run: _Run, paths: OutputPaths) -> None:
             if path is not None:
                 inputs[path] = f"the source {spec.id}"
     taken = {path.resolve(): what for path, what in inputs.items()}
-    for output in (paths.data, paths.ledger, paths.manifest):
+    for output in (paths.data, paths.ledger, paths.manifest, paths.bundle):
         if output.resolve() in taken:
             message = f"is {taken[output.resolve()]}, which this would overwrite; choose -o"
             raise UsageError(Problem(str(output), message))

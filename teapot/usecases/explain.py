@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +93,10 @@ def explain(
     if path.name.endswith(".manifest.json") or path.suffix == ".jsonl":
         return _Explainer(_paths_of(path)).answers(queries)
     texts = _Texts(queries)
+    watched = replace(options or MixOptions(), watcher=texts.watch)
     with tempfile.TemporaryDirectory(prefix="teapot-explain-") as folder:
         output = Path(folder) / "data.jsonl"
-        composed = compose(path, options, output=output, watcher=texts.watch)
+        composed = compose(path, watched, output=output)
         return _Explainer(composed.paths, texts).answers(queries)
 
 

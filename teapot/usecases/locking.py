@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from teapot.errors import Problem, UsageError
+from teapot.files import write_atomically
 from teapot.lock import FILE, Lock
 from teapot.resolve import MixOptions, resolve
 from teapot.usecases.compose import plan
@@ -37,8 +37,5 @@ def lock(config: Path, options: MixOptions, *, update: Sequence[str] = ()) -> Lo
         sources = tuple(source for source in sources if source.module in update)
     pins = {**known.pins, **Lock.of(path, __version__, sources).pins}
     made = replace(known, teapot=__version__, pins=dict(sorted(pins.items())))
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{FILE}.", delete=False) as draft:
-        draft.write(made.to_bytes())
-    Path(draft.name).replace(path)
-    path.chmod(0o644)
+    write_atomically(path, made.to_bytes())
     return made

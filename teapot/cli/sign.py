@@ -1,0 +1,62 @@
+"""`teapot sign`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from teapot.cli.app import harmless
+from teapot.cli.options import common
+from teapot.cli.show import print_json
+from teapot.cli.signing_options import signing_options
+
+if TYPE_CHECKING:
+    from teapot.cli.signing_options import MakeSigner
+
+
+@click.command()
+@click.argument("target", type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--sigstore",
+    "keyless",
+    is_flag=True,
+    help="Sign with an identity (OpenID Connect), not with a key.",
+)
+@click.option("--identity-token", envvar="SIGSTORE_ID_TOKEN", metavar="TOKEN", hidden=True)
+@click.option(
+    "--sigstore-config",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Another Sigstore instance than the public one.",
+)
+@signing_options
+@common
+def sign(
+    target: Path, keyless: bool, identity_token: str | None, sigstore_config: Path | None,
+    signer: MakeSigner, quiet: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Sign a manifest that lies there, or every file of a folder.
+
+    For a manifest the signature goes beside it. A folder gets a model.sig in the format of OpenSSF
+    Model Signing, which covers every file in it.
+    """
+    from teapot.usecases.signing import sign_keylessly, sign_manifest, sign_model_folder
+
+    if target.is_dir():
+        key = signer().needed_key()
+        written = [sign_model_folder(target, key, keyless=keyless)]
+        by = key.public.fingerprint
+    elif keyless:
+        written = sign_manifest(target, sign_keylessly(identity_token, sigstore_config))
+        by = "the identity in its certificate"
+    else:
+        made = signer()
+        written = sign_manifest(target, made)
+        by = made.needed_key().public.fingerprint
+    if as_json:
+        print_json({"signed": [str(path) for path in written], "by": by})
+        return
+    for path in written:
+        click.echo(harmless(f"signed    {path}"))
+    click.echo(f"          by {by}")

@@ -1,0 +1,292 @@
+"""One walk over a ledger: what its rows hash to, what they count, and which line each claims.
+
+A ledger is read before anything vouches for its bytes (its digest is of its rows), so a reader of
+Parquet stands open to whoever wrote the file. What the file claims of its own size is checked
+first, and a large ledger is read in a process of its own, whose end is a fault and not a crash.
+Memory does not grow with the rows: claims go to a scratch file, one 32-byte slot for each line.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pyarrow as arrow
+from numpy.typing import NDArray
+from pyarrow import parquet
+
+from teapot.datafile import open_beside
+from teapot.errors import DataError, Problem
+from teapot.index import DIGEST_BYTES
+from teapot.ledger import LEDGER, NOT_DRAWN
+from teapot.ledgerlines import canonical_lines
+from teapot.merkle import MerkleTree
+from teapot.sorted_digests import DigestSorter
+
+_BATCH_ROWS = 8192
+_MAX_GROUP_ROWS = 1 << 17
+_MAX_GROUP_BYTES = 1 << 30
+_OWN_PROCESS_BYTES = 4 << 20
+_UNREADABLE = (
+    arrow.ArrowException, OSError, MemoryError, ValueError, OverflowError, TypeError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModuleAccount:
+    """What a ledger says of one module, by the words of the manifest."""
+
+    read: int
+    kept: int
+    unused: int
+    lines: int
+    dropped: dict[str, int]
+    repaired: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LedgerAccount:
+    """What a ledger's rows are and sum to; `faults` are rows that contradict themselves."""
+
+    rows: int
+    rows_sha256: str
+    modules: dict[str, ModuleAccount]
+    sources: dict[tuple[str, str], int]
+    licenses: dict[str, int]
+    claims: int
+    contents: int
+    contents_root: str
+    faults: tuple[str, ...]
+
+
+@contextmanager
+def auditing(
+    path: Path, claimed: Path, *, rows: int, lines: int
+) -> Iterator[Future[LedgerAccount]]:
+    """Give the future account of a ledger, made beside other work where the ledger is large.
+
+    `rows` and `lines` are what the manifest states. The digest that a ledger row claims for a line
+    is put into the scratch file `claimed`.
+    """
+    is_large = path.is_file() and path.stat().st_size > _OWN_PROCESS_BYTES
+    if not is_large:
+        yield _done(path, claimed, rows, lines)
+        return
+    pool: Executor = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+    with pool:
+        yield pool.submit(audit_ledger, path, claimed, rows, lines)
+
+
+def account_of(future: Future[LedgerAccount], path: Path) -> LedgerAccount:
+    """Return an account when it is made.
+
+    Raises:
+        DataError: the file is no ledger, or its reader broke down over it.
+    """
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        told = "broke the process that read it as Parquet; it is damaged or made to do harm"
+        raise DataError(Problem(str(path), told)) from error
+
+
+def audit_ledger(path: Path, claimed: Path, rows: int, lines: int) -> LedgerAccount:
+    """Return the account of a ledger, its claims in `claimed`.
+
+    Raises:
+        DataError: the file is missing, no ledger, or not of the stated number of rows.
+    """
+    audit = _Audit(claimed, lines)
+    try:
+        with open_beside(path) as opened, parquet.ParquetFile(opened) as file:
+            _refuse_other_sizes(file, path, rows)
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
+                batch.validate(full=True)
+                audit.take(batch)
+        return audit.account()
+    except _UNREADABLE as error:
+        told = f"cannot be read as a ledger: {' '.join(str(error).split())[:200]}"
+        raise DataError(Problem(str(path), told)) from error
+    finally:
+        audit.close()
+
+
+@dataclass(slots=True)
+class _Tally:
+    read: int = 0
+    kept: int = 0
+    unused: int = 0
+    lines: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    repaired: Counter[str] = field(default_factory=Counter)
+
+
+class _Audit:
+    def __init__(self, claimed: Path, lines: int) -> None:
+        self._hash = sha256()
+        self._rows = 0
+        self._claims = _Claims(claimed, lines)
+        self._contents = DigestSorter(lines)
+        self._modules: dict[str, _Tally] = {}
+        self._sources: Counter[tuple[str, str]] = Counter()
+        self._licenses: Counter[str] = Counter()
+        self._last = ("", "", 0)
+        self._faults: list[str] = []
+
+    def take(self, batch: Any) -> None:
+        """Count a batch of rows."""
+        self._hash.update(canonical_lines(batch))
+        self._rows += batch.num_rows
+        columns = {name: batch.column(name) for name in LEDGER.names}
+        counts = numpy.diff(columns["lines"].offsets.to_numpy())
+        self._tally(columns, counts)
+        self._check_order(columns)
+        kept = counts > 0
+        if kept.any():
+            kept_rows = arrow.array(kept)
+            contents = _digests(columns["content_digest"].filter(kept_rows))
+            records = _digests(columns["record_digest"].filter(kept_rows))
+            self._contents.add(contents.tobytes())
+            self._claims.put(_flat(columns["lines"]), numpy.repeat(records, counts[kept], axis=0))
+
+    def account(self) -> LedgerAccount:
+        """Return what was counted."""
+        tree = MerkleTree()
+        for block in self._contents.blocks():
+            tree.extend(block)
+        return LedgerAccount(
+            rows=self._rows,
+            rows_sha256=self._hash.hexdigest(),
+            modules={name: _account(tally) for name, tally in self._modules.items()},
+            sources=dict(self._sources),
+            licenses=dict(self._licenses),
+            claims=self._claims.made,
+            contents=tree.leaves,
+            contents_root=tree.root().hex(),
+            faults=tuple(self._faults),
+        )
+
+    def close(self) -> None:
+        """Remove the scratch files that nobody else reads."""
+        self._claims.close()
+        self._contents.__exit__(None, None, None)
+
+    def _tally(self, columns: dict[str, Any], counts: NDArray[numpy.int64]) -> None:
+        names = ("module", "source", "fate", "reason", "license")
+        table = arrow.table([*(columns[n] for n in names), counts], [*names, "lines"])
+        grouped = table.group_by(list(names)).aggregate([("lines", "sum"), ("lines", "count")])
+        for group in grouped.to_pylist():
+            module, rows, lines = group["module"], group["lines_count"], group["lines_sum"]
+            tally = self._modules.setdefault(module, _Tally())
+            tally.read += rows
+            tally.lines += lines
+            self._sources[module, group["source"]] += rows
+            self._licenses[group["license"]] += lines
+            self._count_fate(tally, group, rows)
+        repaired = numpy.diff(columns["repairs"].offsets.to_numpy()) > 0
+        for row in numpy.flatnonzero(repaired).tolist():
+            tally = self._modules[columns["module"][row].as_py()]
+            tally.repaired.update(columns["repairs"][row].as_py())
+        kept = numpy.asarray(columns["fate"].to_pylist(), dtype=object) == "kept"
+        if (kept != (counts > 0)).any():
+            self._faults.append("a row is kept on no line, or dropped and yet on one")
+
+    def _count_fate(self, tally: _Tally, group: dict[str, Any], rows: int) -> None:
+        fate, reason = group["fate"], group["reason"]
+        if fate == "kept" and reason is None:
+            tally.kept += rows
+        elif fate == "dropped" and reason == NOT_DRAWN:
+            tally.unused += rows
+        elif fate == "dropped" and reason is not None:
+            tally.dropped[reason] += rows
+        else:
+            self._faults.append(f"a row has the fate {fate!r} for the reason {reason!r}")
+
+    def _check_order(self, columns: dict[str, Any]) -> None:
+        """Note rows that do not stand in order: by module, source and row, each row once."""
+        modules, sources = columns["module"].to_pylist(), columns["source"].to_pylist()
+        rows = columns["row"].to_pylist()
+        last = self._last
+        for key in zip(modules, sources, rows, strict=True):
+            if key <= last:
+                self._faults.append(f"row {key[2]} of {key[0]} {key[1]} is out of order")
+                break
+            last = key
+        self._last = (modules[-1], sources[-1], rows[-1])
+
+
+class _Claims:
+    """The scratch file with a slot for the digest of each line."""
+
+    def __init__(self, path: Path, lines: int) -> None:
+        self.made = 0
+        self._lines = lines
+        with path.open("w+b") as file:
+            file.truncate(max(lines, 1) * DIGEST_BYTES)
+            self._map = mmap.mmap(file.fileno(), 0)
+
+    def put(self, lines: NDArray[numpy.int64], digests: NDArray[numpy.uint8]) -> None:
+        """Enter digests, shape (lines, 32), for lines counted from 1."""
+        inside = (lines >= 1) & (lines <= self._lines)
+        self.made += len(lines)
+        slots = numpy.frombuffer(self._map, dtype=numpy.uint8).reshape(-1, DIGEST_BYTES)
+        slots[lines[inside] - 1] = digests[inside]
+        del slots
+        self._map.flush()
+        self._map.madvise(mmap.MADV_DONTNEED)  # what was written need not stay in memory
+
+    def close(self) -> None:
+        self._map.close()
+
+
+def _refuse_other_sizes(file: Any, path: Path, rows: int) -> None:
+    if file.schema_arrow.names != LEDGER.names or file.schema_arrow.types != LEDGER.types:
+        raise DataError(Problem(str(path), "is no ledger: it has other columns"))
+    if file.metadata.num_rows != rows:
+        told = f"has {file.metadata.num_rows:,} rows, the manifest states {rows:,}"
+        raise DataError(Problem(str(path), told))
+    for number in range(file.num_row_groups):
+        group = file.metadata.row_group(number)
+        if group.num_rows > _MAX_GROUP_ROWS or group.total_byte_size > _MAX_GROUP_BYTES:
+            told = f"has a row group of {group.num_rows:,} rows and {group.total_byte_size:,} bytes"
+            raise DataError(Problem(str(path), f"{told}, more than any ledger of Teapot's"))
+
+
+def _done(path: Path, claimed: Path, rows: int, lines: int) -> Future[LedgerAccount]:
+    future: Future[LedgerAccount] = Future()
+    try:
+        future.set_result(audit_ledger(path, claimed, rows, lines))
+    except DataError as error:
+        future.set_exception(error)
+    return future
+
+
+def _account(tally: _Tally) -> ModuleAccount:
+    return ModuleAccount(
+        read=tally.read, kept=tally.kept, unused=tally.unused, lines=tally.lines,
+        dropped=dict(sorted(tally.dropped.items())), repaired=dict(sorted(tally.repaired.items())),
+    )  # fmt: skip
+
+
+def _digests(column: Any) -> NDArray[numpy.uint8]:
+    """Return hexadecimal digests as bytes, shape (rows, 32); what is none raises ValueError."""
+    texts = column.to_pylist()
+    if None in texts or any(len(text) != 2 * DIGEST_BYTES for text in texts):
+        raise ValueError("a kept row has no digest of 64 hexadecimal digits")
+    raw = bytes.fromhex("".join(texts))
+    return numpy.frombuffer(raw, dtype=numpy.uint8).reshape(-1, DIGEST_BYTES)
+
+
+def _flat(column: Any) -> NDArray[numpy.int64]:
+    lines: NDArray[numpy.int64] = column.flatten().to_numpy(zero_copy_only=False)
+    return lines

@@ -1,0 +1,145 @@
+"""Reading a manifest: strict JSON, its schema, safe names, and nothing that it says two ways."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+from teapot.canonical import CanonicalError, loads
+from teapot.errors import DataError, Problem
+from teapot.files import OutputPaths
+from teapot.model.manifest import Manifest
+from teapot.schemas import schema_faults
+from teapot.strictyaml import YamlDocument
+
+MAX_BYTES = 64 << 20
+_SHOWN_FAULTS = 5
+
+
+def read_manifest(data: bytes, where: str) -> Manifest:
+    """Return the manifest in a file's bytes; `where` is shown in errors.
+
+    Raises:
+        DataError: it is not strict JSON, does not fit the schema, names a file that is not beside
+            it, or is not written as Teapot writes it.
+    """
+    if len(data) > MAX_BYTES:
+        raise DataError(Problem(where, f"has {len(data):,} bytes, expected {MAX_BYTES:,} at most"))
+    try:
+        value = loads(data)
+    except CanonicalError as error:
+        raise DataError(Problem(where, f"is not strict JSON: {error}")) from error
+    document = YamlDocument(where, value, {})
+    faults = list(schema_faults("manifest", document))
+    if faults or not isinstance(value, dict):
+        raise DataError(*document.problems(faults[:_SHOWN_FAULTS]))
+    manifest = Manifest.from_dict(value)
+    problems = [Problem(where, fault) for fault in _name_faults(manifest)]
+    if problems:
+        raise DataError(*problems)
+    _refuse_other_form(data, manifest, where, value)
+    return manifest
+
+
+def name_fault(name: str) -> str | None:
+    """Return why a name is not that of a file in the same folder, the same on every machine."""
+    if re.match(r"[A-Za-z]:", name):
+        return "begins with a drive letter"
+    if "/" in name or "\\" in name:
+        return "leads out of its folder"
+    if name in ("", ".", ".."):
+        return "names no file"
+    if not name.isprintable():
+        return "holds characters that cannot be seen"
+    if unicodedata.normalize("NFC", name) != name:
+        return "is not in Unicode's form NFC, so another name could look the same"
+    return None
+
+
+def number_faults(manifest: Manifest) -> Iterator[str]:
+    """Yield every sum in a manifest that does not add up."""
+    report, data = manifest.report, manifest.data
+    for module in report.modules:
+        dropped = sum(module.dropped.values())
+        if module.read != module.kept + module.unused + dropped:
+            yield (
+                f"{module.name}: {module.read} rows read, but {module.kept} kept, {module.unused} "
+                f"unused and {dropped} dropped"
+            )
+        if module.usable != module.kept + module.unused:
+            told = f"{module.usable} usable, but {module.kept} kept and {module.unused} unused"
+            yield f"{module.name}: {told}"
+        read = sum(source.rows for source in report.sources if source.module == module.name)
+        if read != module.read:
+            yield f"{module.name}: {module.read} rows read, but its sources have {read}"
+    parts = {
+        "rows of the ledger": (manifest.ledger.rows, sum(m.read for m in report.modules)),
+        "lines by module": (data.records, sum(m.lines for m in report.modules)),
+        "lines by licence": (data.records, sum(a.lines for a in report.licenses.values())),
+        "characters by module": (
+            report.total.characters, sum(m.characters for m in report.modules)
+        ),
+        "characters by licence": (
+            report.total.characters, sum(a.characters for a in report.licenses.values())
+        ),
+    }  # fmt: skip
+    for what, (stated, summed) in parts.items():
+        if stated != summed:
+            yield f"{what}: stated {stated}, the parts sum to {summed}"
+
+
+def recipe_faults(manifest: Manifest) -> Iterator[str]:
+    """Yield where the recipe and the account of what was read contradict each other."""
+    recipe, report = manifest.recipe, manifest.report
+    asked = [(m.name, m.version, m.weight) for m in recipe.modules]
+    given = [(m.name, m.version, str(m.weight)) for m in report.modules]
+    if asked != given:
+        yield "its modules, their versions or weights are not those of the account"
+    pinned = [
+        (m.name, s.id, s.uri, s.revision, s.sha256, s.rows) for m in recipe.modules
+        for s in m.sources
+    ]  # fmt: skip
+    read = [(s.module, s.id, s.uri, s.revision, s.sha256, s.rows) for s in report.sources]
+    if pinned != read:
+        yield "its sources are not those that were read"
+
+
+def stated_recipe_sha256(data: bytes) -> str:
+    """Return the recipe's digest as a manifest that `read_manifest` has accepted states it."""
+    build = loads(data)["predicate"]["buildDefinition"]
+    return str(build["externalParameters"]["recipe_sha256"])
+
+
+def _name_faults(manifest: Manifest) -> Iterator[str]:
+    for name in (manifest.data.name, manifest.ledger.name):
+        fault = name_fault(name)
+        if fault is not None:
+            yield f"the file name {name!r} {fault}"
+            return
+    if not manifest.data.name.endswith(".jsonl"):
+        yield f"the file name {manifest.data.name!r} does not end in .jsonl"
+        return
+    expected = OutputPaths(Path(manifest.data.name)).ledger.name
+    if manifest.ledger.name != expected:
+        yield f"the ledger is named {manifest.ledger.name!r}, expected {expected!r}"
+
+
+def _refuse_other_form(data: bytes, manifest: Manifest, where: str, value: object) -> None:
+    """Refuse bytes that say the same in another way, or that contradict themselves."""
+    stated = stated_recipe_sha256(data).encode("ascii")
+    written = manifest.to_bytes().replace(manifest.recipe.sha256().encode("ascii"), stated)
+    if written == data:
+        return
+    lines, wanted = (part.decode("utf-8").split("\n") for part in (data, written))
+    number = next(
+        (n for n, pair in enumerate(zip(lines, wanted, strict=False)) if pair[0] != pair[1]),
+        min(len(lines), len(wanted)),
+    )
+    found, expected = ((part[number] if number < len(part) else "") for part in (lines, wanted))
+    told = (
+        f"is not written as Teapot writes a manifest, or says one thing in two ways: line "
+        f"{number + 1} is {found.strip()[:80]!r}, expected {expected.strip()[:80]!r}"
+    )
+    raise DataError(Problem(where, told))

@@ -1,0 +1,211 @@
+"""The use case `prove`: a file that proves one record is in a composition, or a content is not."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from teapot.datafile import measure_data
+from teapot.errors import DataError, Problem, UsageError
+from teapot.files import OutputPaths
+from teapot.index import DIGEST_BYTES
+from teapot.ledger import read_ledger
+from teapot.ledgeraudit import audit_ledger
+from teapot.merkle import BLOCK_LEAVES, PathBuilder
+from teapot.model.manifest import Manifest
+from teapot.proof import Leaf, Proof
+from teapot.sorted_digests import DigestSorter, split
+from teapot.usecases.onerecord import content_digest_of, digest_of_record
+from teapot.usecases.verify import VerifyOptions, believed_manifest
+
+_MAX_LINES = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proven:
+    """A proof, and what it says in words; `name` is fit for a file."""
+
+    proof: Proof
+    name: str
+    sentence: str
+
+
+def prove(
+    target: str | Path, query: str, options: VerifyOptions | None = None, *, absent: bool = False
+) -> Proven:
+    """Return the proof that a record is in a composition, or with `absent` that a content is not.
+
+    `query` is a line number, an id, a digest, or the path of a file that holds the record. The
+    manifest must be signed by somebody trusted; data file and ledger must be what it states.
+
+    Raises:
+        UsageError: the query names nothing, or several records.
+        DataError: the files are not those of the manifest; or the content is there, or the record
+            is not.
+        UnsignedError, UntrustedError: nobody believed has signed the manifest.
+    """
+    composition = _Composition(*believed_manifest(target, options))
+    if absent:
+        return _absence(composition, query)
+    return _inclusion(composition, query)
+
+
+@dataclass(frozen=True, slots=True)
+class _Composition:
+    """A manifest that is believed, and where its files should lie."""
+
+    paths: OutputPaths
+    manifest: Manifest
+
+
+def _inclusion(composition: _Composition, query: str) -> Proven:
+    with tempfile.TemporaryDirectory(prefix="teapot-prove-") as folder:
+        digests = Path(folder, "digests")
+        with digests.open("wb") as file:
+            measured = measure_data(composition.paths.data, file)
+        stated = composition.manifest.data
+        if (measured.sha256, measured.merkle_root) != (stated.sha256, stated.merkle_root):
+            told = "is not what its manifest states; run `teapot verify` to see where it differs"
+            raise DataError(Problem(str(composition.paths.data), told))
+        line = _line_of(composition, query, digests)
+        builder = PathBuilder(line - 1, stated.records)
+        digest = b""
+        for start, block in _blocks(digests):
+            builder.extend(block)
+            if start < line <= start + len(block):
+                digest = block[line - 1 - start]
+    leaf = Leaf(index=line - 1, digest=digest, path=builder.path())
+    return Proven(
+        proof=_proof(composition, "inclusion", digest, [leaf]),
+        name=f"{composition.paths.stem}.line-{line}",
+        sentence=f"line {line} of {stated.name} is the record with sha256 {digest.hex()}",
+    )
+
+
+def _absence(composition: _Composition, query: str) -> Proven:
+    content = _content_of(query)
+    stated = composition.manifest.data
+    with (
+        tempfile.TemporaryDirectory(prefix="teapot-prove-") as folder,
+        DigestSorter(stated.records) as contents,
+    ):
+        ledger = composition.manifest.ledger
+        claimed = Path(folder, "claimed")
+        account = audit_ledger(composition.paths.ledger, claimed, ledger.rows, stated.records)
+        if (account.rows_sha256, account.contents_root) != (
+            ledger.rows_sha256, stated.contents_root,
+        ):  # fmt: skip
+            told = "is not what its manifest states; run `teapot verify`"
+            raise DataError(Problem(str(composition.paths.ledger), told))
+        for batch in read_ledger(composition.paths.ledger):
+            kept = [bytes.fromhex(row["content_digest"]) for row in batch if row["lines"]]
+            contents.add(b"".join(kept))
+        leaves = _neighbours(contents, content, stated.contents)
+    return Proven(
+        proof=_proof(composition, "absence", content, leaves),
+        name=f"{composition.paths.stem}.absent-{content.hex()[:16]}",
+        sentence=f"no record of {stated.name} has the content with sha256 {content.hex()}",
+    )
+
+
+def _neighbours(contents: DigestSorter, content: bytes, size: int) -> list[Leaf]:
+    """Return the leaves between which a content would lie.
+
+    Raises:
+        DataError: it is one of them.
+    """
+    before = 0
+    for block in contents.blocks():
+        if content in block:
+            told = f"the content with sha256 {content.hex()} is in the data file"
+            raise DataError(f"{told}; leave out --absent to prove it")
+        before += sum(digest < content for digest in block)
+    indexes = [index for index in (before - 1, before) if 0 <= index < size]
+    builders = [PathBuilder(index, size) for index in indexes]
+    digests: dict[int, bytes] = {}
+    start = 0
+    for block in contents.blocks():
+        for builder in builders:
+            builder.extend(block)
+        for index in indexes:
+            if start <= index < start + len(block):
+                digests[index] = block[index - start]
+        start += len(block)
+    return [
+        Leaf(index=index, digest=digests[index], path=builder.path())
+        for index, builder in zip(indexes, builders, strict=True)
+    ]
+
+
+def _proof(composition: _Composition, kind: str, digest: bytes, leaves: Iterable[Leaf]) -> Proof:
+    bundles = tuple(path.read_bytes() for path in composition.paths.all_bundles())
+    return Proof(
+        kind="inclusion" if kind == "inclusion" else "absence",
+        digest=digest,
+        leaves=tuple(leaves),
+        bundles=bundles,
+        manifest=None if bundles else composition.manifest.to_bytes(),
+    )
+
+
+def _line_of(composition: _Composition, query: str, digests: Path) -> int:
+    """Return the line that a query names: a number, a file, a record digest or an id."""
+    records = composition.manifest.data.records
+    if query.isdecimal() and 1 <= int(query) <= records:
+        return int(query)
+    if Path(query).is_file():
+        wanted = digest_of_record(Path(query))
+        lines = list(_lines_with(digests, wanted))
+        if not lines:
+            told = (
+                "is on no line of the data file, byte for byte; a record is its canonical line, "
+                "with id, licence and module"
+            )
+            raise DataError(Problem(query, told))
+        return lines[0]
+    lines = [line for line, names in _named(composition) if query in names]
+    if not lines:
+        told = f"is no line (1 to {records:,}), no id or digest in the data file, and no file"
+        raise UsageError(Problem(query, told))
+    if len(lines) > 1:
+        shown = ", ".join(map(str, lines[:_MAX_LINES])) + (" …" if len(lines) > _MAX_LINES else "")
+        raise UsageError(Problem(query, f"is on several lines ({shown}); name one of them"))
+    return lines[0]
+
+
+def _named(composition: _Composition) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Yield each line with the names that its ledger row gives it."""
+    for batch in read_ledger(composition.paths.ledger):
+        for row in batch:
+            names = (row["id"], row["record_digest"], row["content_digest"])
+            yield from ((line, names) for line in row["lines"])
+
+
+def _content_of(query: str) -> bytes:
+    if Path(query).is_file():
+        return content_digest_of(Path(query))
+    try:
+        digest = bytes.fromhex(query)
+    except ValueError:
+        digest = b""
+    if len(digest) != DIGEST_BYTES:
+        told = "is no file that holds a chat record, and no content digest of 64 hex digits"
+        raise UsageError(Problem(query, told))
+    return digest
+
+
+def _lines_with(digests: Path, wanted: bytes) -> Iterator[int]:
+    for start, block in _blocks(digests):
+        yield from (start + at + 1 for at, digest in enumerate(block) if digest == wanted)
+
+
+def _blocks(digests: Path) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield a file of digests in blocks, each with the number of digests before it."""
+    start = 0
+    with digests.open("rb") as file:
+        while data := file.read(BLOCK_LEAVES * DIGEST_BYTES):
+            block = split(data)
+            yield start, block
+            start += len(block)

@@ -1,0 +1,203 @@
+"""The checks that go back to where a composition came from: sources, published twin, rebuild."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from teapot.canonical import loads
+from teapot.digest import sha256_file, sha256_hex
+from teapot.errors import (
+    ConfigError,
+    DataError,
+    PluginError,
+    Problem,
+    SourceError,
+    TeapotError,
+    UsageError,
+)
+from teapot.files import OutputPaths
+from teapot.interfaces import SourceContext
+from teapot.model.manifest import Manifest
+from teapot.model.module import SourceSpec
+from teapot.model.report import SourceReport
+from teapot.model.verification import CheckResult, Status
+from teapot.modulefile import ModulePlaces, shipped_configs
+from teapot.resolve import MixOptions
+from teapot.sourcemap import SourceMap
+from teapot.usecases.compose import compose
+
+PUBLISHED_FOLDER = Path("manifests")
+_SUFFIX = ".config"
+_SHOWN = 5
+
+
+def check_sources(
+    manifest: Manifest, mix: MixOptions, config: Path | None
+) -> Iterator[CheckResult]:
+    """Yield, for every source that can be reached, whether it still is what was read."""
+    config = config or find_config(manifest)
+    places = ModulePlaces.around(config, mix.modules)
+    ids = [source.id for source in manifest.report.sources]
+    try:
+        given = SourceMap.gather(config, mix.sources, ids)
+    except (UsageError, ConfigError) as error:
+        yield _source_result("sources", Status.FAULT, "where the sources lie", None, str(error))
+        return
+    for source in manifest.report.sources:
+        yield _check_source(source, places, given, mix)
+
+
+def check_published(paths: OutputPaths, manifest: bytes) -> Iterator[CheckResult]:
+    """Yield whether the manifest is the one published under its name in this project, if any."""
+    published = PUBLISHED_FOLDER / paths.manifest.name
+    if not published.is_file() or published.resolve() == paths.manifest.resolve():
+        return
+    data = published.read_bytes()
+    is_same = data == manifest
+    yield CheckResult(
+        name="published", status=Status.OK if is_same else Status.FAULT,
+        compared=f"the manifest with the one published as {published}",
+        expected=f"sha256 {sha256_hex(data)}", found=f"sha256 {sha256_hex(manifest)}",
+        details=() if is_same else tuple(_json_differences(data, manifest)),
+    )  # fmt: skip
+
+
+def check_rebuild(
+    paths: OutputPaths, believed: bytes, manifest: Manifest, mix: MixOptions, config: Path | None
+) -> Iterator[CheckResult]:
+    """Compose the mix again from its config and sources, and compare the bytes."""
+    config = config or find_config(manifest)
+    compared = "data file, ledger and manifest, composed again"
+    if config is None:
+        told = f"no {paths.stem}{_SUFFIX} here, beside it, in configs/ or shipped; use --config"
+        yield CheckResult(
+            name="rebuild", status=Status.UNREACHABLE, compared=compared,
+            expected="the config of the mix", found=told,
+        )  # fmt: skip
+        return
+    with tempfile.TemporaryDirectory(prefix="teapot-rebuild-") as folder:
+        try:
+            options = replace(mix, seed=manifest.recipe.seed)
+            made = compose(config, options, output=Path(folder, paths.data.name))
+            again = made.paths.manifest.read_bytes()
+        except TeapotError as error:
+            status = Status.UNREACHABLE if isinstance(error, SourceError) else Status.FAULT
+            yield CheckResult(
+                name="rebuild", status=status, compared=f"{compared} from {config}",
+                expected="a mix", found=str(error).split("\n", maxsplit=1)[0],
+            )  # fmt: skip
+            return
+    yield _compared_rebuild(believed, again, f"{compared} from {config}")
+
+
+def find_config(manifest: Manifest) -> Path | None:
+    """Return the config that bears the data file's name: here, in configs/, or shipped."""
+    name = manifest.data.name.removesuffix(".jsonl") + _SUFFIX
+    names = [name, name.removeprefix("train-")]
+    folders = [Path(), Path("configs"), shipped_configs()]
+    candidates = [folder / name for name in names for folder in folders]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _check_source(
+    source: SourceReport, places: ModulePlaces, given: SourceMap, mix: MixOptions
+) -> CheckResult:
+    name = f"source {source.id}"
+    compared = f"{source.uri} of {source.module}: SHA-256 and size of its {source.digest_of}"
+    try:
+        module = places.find(source.module)
+        spec = next((s for s in module.module.sources if s.id == source.id), None)
+    except ConfigError as error:
+        return _skipped(name, compared, f"no module to read it by ({error.problems[0].message})")
+    if spec is None or (spec.uri != source.uri and spec.id not in given.places):
+        return _skipped(name, compared, f"the module {source.module} here declares another source")
+    context = SourceContext(
+        folder=module.path.parent, offline=mix.offline, cache=mix.cache, progress=mix.progress
+    )
+    try:
+        sha256, size = _digest(source, spec, given, context)
+    except SourceError as error:
+        return _skipped(name, compared, f"out of reach: {error.problems[0].message}")
+    except (DataError, PluginError) as error:
+        return _source_result(name, Status.FAULT, compared, source.sha256, str(error))
+    is_ok = (sha256, size) == (source.sha256, source.bytes)
+    return _source_result(
+        name, Status.OK if is_ok else Status.FAULT, compared,
+        f"{source.sha256}, {source.bytes:,} bytes", f"{sha256}, {size:,} bytes",
+    )  # fmt: skip
+
+
+def _digest(
+    source: SourceReport, spec: SourceSpec, given: SourceMap, context: SourceContext
+) -> tuple[str, int]:
+    """Return a source's digest and size; a local file is hashed without being parsed."""
+    path = given.local_path(spec, context.folder)
+    if path is not None and source.digest_of == "file":
+        try:
+            return sha256_file(path), path.stat().st_size
+        except OSError as error:
+            raise SourceError(Problem("", error.strerror or "cannot be read")) from error
+    reader, _ = given.open(spec, context, source.revision)
+    for _ in reader:
+        pass
+    identity = reader.identity()
+    return identity.sha256, identity.bytes
+
+
+def _compared_rebuild(believed: bytes, again: bytes, compared: str) -> CheckResult:
+    expected, found = loads(believed), loads(again)
+    versions = [_pop_versions(expected), _pop_versions(found)]
+    details = list(_unlike(expected, found))[:_SHOWN]
+    if versions[0] != versions[1]:
+        made, here = (_shown_versions(part) for part in versions)
+        details.append(f"made by {made}; made again by {here}")
+    return CheckResult(
+        name="rebuild", status=Status.OK if expected == found else Status.FAULT,
+        compared=compared, expected=f"manifest sha256 {sha256_hex(believed)}",
+        found=f"manifest sha256 {sha256_hex(again)}", details=tuple(details),
+    )  # fmt: skip
+
+
+def _pop_versions(statement: Any) -> dict[str, str]:
+    """Take the versions out, which need not be the same for the bytes of the data to be."""
+    versions: dict[str, str] = statement["predicate"]["runDetails"]["builder"].pop("version")
+    return versions
+
+
+def _shown_versions(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+
+
+def _json_differences(first: bytes, second: bytes) -> Iterator[str]:
+    yield from list(_unlike(loads(first), loads(second)))[:_SHOWN]
+
+
+def _unlike(expected: Any, found: Any, path: str = "") -> Iterator[str]:
+    """Yield where two JSON values differ, by path."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for key in sorted({*expected, *found}):
+            yield from _unlike(expected.get(key), found.get(key), f"{path}.{key}".lstrip("."))
+    elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+        for number, pair in enumerate(zip(expected, found, strict=True)):
+            yield from _unlike(*pair, f"{path}[{number}]")
+    elif expected != found:
+        yield f"{path}: expected {_short(expected)}, found {_short(found)}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}…"
+
+
+def _skipped(name: str, compared: str, why: str) -> CheckResult:
+    return CheckResult(name=name, status=Status.SKIPPED, compared=f"{compared}; {why}")
+
+
+def _source_result(
+    name: str, status: Status, compared: str, expected: str | None, found: str
+) -> CheckResult:
+    return CheckResult(name=name, status=status, compared=compared, expected=expected, found=found)

@@ -1,0 +1,192 @@
+"""The use cases of signing: which key signs, and the first key of a new user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from teapot.allowed_signers import NAMESPACE, TrustedKey
+from teapot.bundle import Bundle, BundleError
+from teapot.datafile import open_beside
+from teapot.digest import sha256_file, sha256_hex
+from teapot.errors import DataError, Problem, UsageError
+from teapot.files import OutputPaths, recover, write_atomically
+from teapot.keys import (
+    DEFAULT_NAME,
+    AskPassphrase,
+    KeyStore,
+    StoredKey,
+    ask_nobody,
+    find_signing_key,
+)
+from teapot.manifestfile import MAX_BYTES, read_manifest
+from teapot.signing import PrivateKey
+from teapot.trustfile import add_line, load_trust, user_trust_file
+from teapot.usecases.compose import Signer
+from teapot.usecases.targets import compositions_of
+
+SELF = "self"
+"""The principal under which a user's own first key stands in the user's own trust file."""
+
+Tell = Callable[[str], None]
+
+
+def _silent(text: str) -> None:
+    """Tell nobody."""
+
+
+@dataclass(slots=True)
+class KeySigner:
+    """Signs manifests with the user's key, which is made at the first need.
+
+    Called with a manifest's bytes it returns a bundle's. `timestamp_url` names a timestamp
+    authority, whose word on the time is then asked for and put into the bundle.
+    """
+
+    key: PrivateKey | None
+    tell: Tell
+    timestamp_url: str | None = None
+
+    def __call__(self, manifest: bytes) -> bytes:
+        """Return the bundle over a manifest's bytes."""
+        key = self.needed_key()
+        bundle = Bundle.sign(manifest, key)
+        if self.timestamp_url is not None:
+            bundle = _stamped(bundle, self.timestamp_url)
+        return bundle.to_bytes()
+
+    def needed_key(self) -> PrivateKey:
+        """Return the key to sign with, made now if the user has none."""
+        if self.key is None:
+            self.key = PrivateKey.generate()
+            stored = new_key(DEFAULT_NAME, self.key, None)
+            self.tell(
+                f"made your signing key {stored.public.fingerprint}\n"
+                f"  in {stored.path}; it is trusted in {user_trust_file()}\n"
+                "  others need its public half: teapot keys export-public"
+            )
+        return self.key
+
+
+def key_signer(
+    given: Path | None = None,
+    *,
+    ask: AskPassphrase = ask_nobody,
+    tell: Tell = _silent,
+    timestamp_url: str | None = None,
+) -> KeySigner:
+    """Return what signs with the key given, else the environment's, else the user's own.
+
+    Raises:
+        SigningKeyError: the key is missing, unusable, open to others, or stays locked.
+    """
+    return KeySigner(find_signing_key(given, ask), tell, timestamp_url)
+
+
+def new_key(name: str, key: PrivateKey, passphrase: bytes | None) -> StoredKey:
+    """Put a key into the user's store, and its public half into the user's trust file.
+
+    Raises:
+        SigningKeyError: the name is taken or is no name.
+        TrustError: the trust file cannot be read.
+    """
+    trust = load_trust()
+    stored = KeyStore.of_user().add(name, key, passphrase)
+    if not any(entry.key == key.public for entry in trust.keys):
+        principal = SELF if name == DEFAULT_NAME else f"{SELF}/{name}"
+        entry = TrustedKey(principals=principal, key=key.public, where="", namespaces=NAMESPACE)
+        add_line(user_trust_file(), entry.to_line())
+    return stored
+
+
+def _stamped(bundle: Bundle, url: str) -> Bundle:
+    from dataclasses import replace
+
+    from teapot.timestamps import request_timestamp
+
+    return replace(bundle, timestamps=(request_timestamp(bundle.signature, url),))
+
+
+def sign_manifest(target: Path, signer: Signer) -> list[Path]:
+    """Sign manifests that lie there, and return the signatures' paths.
+
+    A signature by the same key is replaced. Where others have signed, theirs stay, and this one
+    gets a name with the first digits of its key's fingerprint, for verifiers who ask for several.
+
+    Raises:
+        UsageError: the target names no manifest.
+        DataError: what would be signed is no manifest, or its data file is not what it states.
+    """
+    return [_sign_one(paths, signer) for paths in compositions_of([target])]
+
+
+def _sign_one(paths: OutputPaths, signer: Signer) -> Path:
+    recover(paths)
+    with open_beside(paths.manifest) as file:
+        manifest = file.read(MAX_BYTES + 1)
+    stated = read_manifest(manifest, str(paths.manifest)).data
+    if paths.data.exists():
+        found = sha256_file(paths.data)
+        if found != stated.sha256:
+            told = f"is not what its manifest states: found sha256 {found}, stated {stated.sha256}"
+            raise DataError(Problem(str(paths.data), f"{told}; compose again before you sign"))
+    made = signer(manifest)
+    path = _place(paths, Bundle.parse(made), manifest)
+    write_atomically(path, made)
+    return path
+
+
+def _place(paths: OutputPaths, bundle: Bundle, manifest: bytes) -> Path:
+    """Return where a signature goes: over one of the same signer or of older bytes, else beside."""
+    for path in paths.all_bundles():
+        try:
+            known = Bundle.parse(path.read_bytes())
+        except (BundleError, OSError):
+            continue
+        if known.payload == manifest and _name_of(known) == _name_of(bundle):
+            return path
+    first = paths.bundle
+    try:
+        is_taken = Bundle.parse(first.read_bytes()).payload == manifest
+    except (BundleError, OSError):
+        is_taken = False
+    if not is_taken:
+        return first
+    short = sha256_hex(_name_of(bundle))[:8]
+    return first.with_name(f"{paths.stem}.manifest.{short}.sigstore.json")
+
+
+def _name_of(bundle: Bundle) -> bytes:
+    return bundle.certificate or bundle.keyid.encode("utf-8")
+
+
+def sign_keylessly(identity_token: str | None, config: Path | None) -> Signer:
+    """Return what signs with an identity that an OpenID Connect provider vouches for.
+
+    `config` names another Sigstore instance than the public one.
+    """
+
+    def signer(manifest: bytes) -> bytes:
+        from teapot.keyless import KeylessError, sign_keyless
+
+        try:
+            return sign_keyless(manifest, identity_token=identity_token, trust_config=config)
+        except KeylessError as error:
+            raise DataError(Problem("sigstore", str(error))) from error
+
+    return signer
+
+
+def sign_model_folder(folder: Path, key: PrivateKey, *, keyless: bool = False) -> Path:
+    """Sign every file of a folder in the OpenSSF Model Signing format; return the signature.
+
+    Raises:
+        UsageError: a folder is to be signed without a key.
+        DataError: the folder is empty, or holds what cannot be signed.
+    """
+    from teapot.signed_folder import sign_folder
+
+    if keyless:
+        raise UsageError("a folder is signed with a key; leave out --sigstore")
+    return sign_folder(folder, key)

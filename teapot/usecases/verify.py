@@ -1,0 +1,395 @@
+"""The use case `verify`: proves or disproves every claim of a composition, and says which.
+
+Only verified bytes are parsed: until a signature is believed (or the caller has pinned the
+manifest's SHA-256, or asked to go on without), nothing of a manifest is read but its bytes. Only
+this module makes a `Verified`, and what trains takes nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+from teapot.authenticity import BundleFile, Signatures, Signer, judge_bundles
+from teapot.bundle import MAX_BYTES as MAX_BUNDLE_BYTES
+from teapot.contentchecks import ContentChecks
+from teapot.datafile import open_beside
+from teapot.digest import sha256_hex
+from teapot.errors import (
+    DataError,
+    DigestError,
+    Problem,
+    SourceError,
+    UnsignedError,
+    UntrustedError,
+    UsageError,
+    counted,
+)
+from teapot.files import OutputPaths, recover
+from teapot.manifestfile import (
+    MAX_BYTES,
+    number_faults,
+    read_manifest,
+    recipe_faults,
+    stated_recipe_sha256,
+)
+from teapot.model.manifest import Manifest
+from teapot.model.verification import CheckResult, Status, Verification
+from teapot.resolve import MixOptions
+from teapot.trust import Trust
+from teapot.trustfile import load_trust
+from teapot.usecases.remaking import check_published, check_rebuild, check_sources
+from teapot.usecases.targets import compositions_of
+
+MANIFEST_FORM = "https://w3id.org/teapot/schemas/manifest/v1"
+_SEAL = object()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VerifyOptions:
+    """What a verification leans on and goes into.
+
+    `at` is the time at which keys must be valid. `expect` pins the manifest's SHA-256. With
+    `allow_unsigned`, files that nobody trusted has signed are checked against each other all the
+    same. `mix` says where modules and sources lie, and whether the network may be used.
+    """
+
+    trust: Path | None = None
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    expect: str | None = None
+    threshold: int = 1
+    allow_unsigned: bool = False
+    manifest_only: bool = False
+    keyless_config: Path | None = None
+    rebuild: bool = False
+    config: Path | None = None
+    mix: MixOptions = field(default_factory=MixOptions)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verified:
+    """A composition whose every claim was checked, in this process.
+
+    `signers` may be empty only where the caller allowed unsigned data.
+
+    Raises:
+        TypeError: made by anything but `verify`.
+    """
+
+    paths: OutputPaths
+    manifest: Manifest
+    manifest_sha256: str
+    signers: tuple[Signer, ...]
+    seal: object = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if self.seal is not _SEAL:
+            raise TypeError("only teapot.verify makes a Verified")
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield the data file's lines without their LF, hashed once more while they are read.
+
+        What was taken from the lines counts only when the iterator ends without an error.
+
+        Raises:
+            DigestError: the file is no longer what was verified.
+        """
+        digest = sha256()
+        with open_beside(self.paths.data) as file:
+            for line in file:
+                digest.update(line)
+                yield line.removesuffix(b"\n")
+        if digest.hexdigest() != self.manifest.data.sha256:
+            told = (
+                f"has changed since it was verified: found sha256 {digest.hexdigest()}, verified "
+                f"was {self.manifest.data.sha256}; discard what was read, and verify again"
+            )
+            raise DigestError(Problem(str(self.paths.data), told))
+
+
+def verify(*targets: str | Path, options: VerifyOptions | None = None) -> list[Verification]:
+    """Return what can be said of each composition that the targets name; none means the project.
+
+    Raises:
+        UsageError: a target is no part of a composition.
+        TrustError: a trust file is missing or cannot be read.
+    """
+    options = options or VerifyOptions()
+    if options.threshold < 1:
+        raise UsageError("the threshold of signers is 1 at least")
+    trust = load_trust(options.trust)
+    found = compositions_of([Path(target) for target in targets])
+    if options.expect is not None and len(found) > 1:
+        raise UsageError(f"--expect pins one manifest, and the targets name {len(found)}")
+    return [_Verifier(paths, trust, options).run() for paths in found]
+
+
+def verified(target: str | Path, options: VerifyOptions | None = None) -> Verified:
+    """Return one composition as proven, data and ledger included, which is what training takes.
+
+    Raises:
+        DataError: a check has found a fault; all faults are named.
+        UnsignedError, UntrustedError: nobody believed has signed it.
+        UsageError: the target names none, or several.
+    """
+    options = replace(options or VerifyOptions(), manifest_only=False)
+    verifier, verification = _proven(target, options)
+    held = {result.name for result in verification.results if result.status == Status.OK}
+    if not {"data", "merkle", "ledger", "lines"} <= held:
+        told = f"{verifier.paths.data.name} and its ledger are not here, so nothing was proven"
+        raise DataError(Problem(str(verifier.paths.manifest), told))
+    assert verifier.manifest is not None  # noqa: S101 - its data could not have been checked
+    return Verified(
+        paths=verifier.paths, manifest=verifier.manifest,
+        manifest_sha256=str(verification.manifest_sha256), signers=verifier.signers, seal=_SEAL,
+    )  # fmt: skip
+
+
+def believed_manifest(
+    target: str | Path, options: VerifyOptions | None = None
+) -> tuple[OutputPaths, Manifest]:
+    """Return one manifest that somebody trusted has signed; its data was not looked at.
+
+    Raises:
+        DataError, UnsignedError, UntrustedError, UsageError: as `verified` does.
+    """
+    options = replace(options or VerifyOptions(), manifest_only=True, rebuild=False)
+    verifier, _ = _proven(target, replace(options, mix=replace(options.mix, offline=True)))
+    assert verifier.manifest is not None  # noqa: S101 - _proven lets no other through
+    return verifier.paths, verifier.manifest
+
+
+def _proven(target: str | Path, options: VerifyOptions) -> tuple[_Verifier, Verification]:
+    """Return what has walked through one composition without finding anything wrong."""
+    found = compositions_of([Path(target)])
+    if len(found) != 1:
+        raise UsageError(Problem(str(target), f"names {len(found)} compositions, expected one"))
+    verifier = _Verifier(found[0], load_trust(options.trust), options)
+    verification = verifier.run()
+    if verification.is_ok and verifier.manifest is not None:
+        return verifier, verification
+    kinds = {4: UnsignedError, 5: UntrustedError, 3: SourceError}
+    raise kinds.get(verification.exit_code, DataError)(
+        *(
+            Problem(str(found[0].manifest), f"{r.name}: expected {r.expected}, found {r.found}")
+            for r in verification.results
+            if r.status not in (Status.OK, Status.NOTE, Status.SKIPPED)
+        )
+    )
+
+
+class _Verifier:
+    """One walk through the checks of one composition."""
+
+    def __init__(self, paths: OutputPaths, trust: Trust, options: VerifyOptions) -> None:
+        self.paths = paths
+        self._trust = trust
+        self._options = options
+        self.manifest: Manifest | None = None
+        self.signers: tuple[Signer, ...] = ()
+        self._sha256: str | None = None
+
+    def run(self) -> Verification:
+        """Return the results of all checks."""
+        recover(self.paths)
+        results = tuple(self._checks())
+        return Verification(
+            target=str(self.paths.manifest), manifest_sha256=self._sha256, results=results
+        )
+
+    def _checks(self) -> Iterator[CheckResult]:
+        """Yield the checks in their order; each needs what those before have proven."""
+        found = _read(self.paths.manifest, MAX_BYTES)
+        if isinstance(found, bytes):
+            self._sha256 = sha256_hex(found)
+        signatures = self._signatures()
+        yield from signatures.results
+        self.signers = signatures.signers
+        payload = signatures.payload
+        if payload is not None:
+            yield self._payload(payload, found)
+        pin = self._pin(payload, found)
+        if pin is not None:
+            yield pin
+        believed = self._believed(signatures, payload, found, pin)
+        if believed is None:
+            yield not_looked_at()
+            return
+        self._sha256 = sha256_hex(believed)
+        yield from self._contents(believed)
+
+    def _signatures(self) -> Signatures:
+        files = []
+        for path in self.paths.all_bundles():
+            data = _read(path, MAX_BUNDLE_BYTES)
+            if not isinstance(data, bytes):
+                return Signatures(results=(data,))
+            files.append(BundleFile(name=path.name, data=data))
+        if not files:
+            return Signatures(results=(self._unsigned(),))
+        found = judge_bundles(
+            files, self._trust, at=self._options.at, threshold=self._options.threshold,
+            keyless_config=self._options.keyless_config,
+        )  # fmt: skip
+        return allowed_unsigned(found) if self._options.allow_unsigned else found
+
+    def _unsigned(self) -> CheckResult:
+        allowed = self._options.allow_unsigned
+        return CheckResult(
+            name="signature",
+            status=Status.NOTE if allowed else Status.UNSIGNED,
+            compared="the signature beside the manifest",
+            expected=self.paths.bundle.name,
+            found="no such file: nobody vouches for this manifest"
+            + (" (allowed by --allow-unsigned)" if allowed else ""),
+        )
+
+    def _payload(self, payload: bytes, found: bytes | CheckResult) -> CheckResult:
+        """Compare what was signed with the manifest file, byte for byte."""
+        name = self.paths.manifest.name
+        is_same = found == payload
+        return CheckResult(
+            name="payload",
+            status=Status.OK if is_same else Status.FAULT,
+            compared=f"the bytes of {name} with the payload that was signed",
+            expected=f"sha256 {sha256_hex(payload)}",
+            found=f"sha256 {sha256_hex(found)}" if isinstance(found, bytes) else found.found,
+            details=()
+            if is_same
+            else ("the signed manifest is the one inside the bundle; it is what follows",),
+        )
+
+    def _pin(self, payload: bytes | None, found: bytes | CheckResult) -> CheckResult | None:
+        """Compare the manifest with the one that the caller has pinned."""
+        expect = self._options.expect
+        if expect is None:
+            return None
+        data = payload if payload is not None else found
+        digest = sha256_hex(data) if isinstance(data, bytes) else "no manifest"
+        return CheckResult(
+            name="expect",
+            status=Status.OK if digest == expect else Status.FAULT,
+            compared="SHA-256 of the manifest against the one given",
+            expected=expect,
+            found=digest,
+        )
+
+    def _believed(
+        self, signatures: Signatures, payload: bytes | None, found: bytes | CheckResult,
+        pin: CheckResult | None,
+    ) -> bytes | None:  # fmt: skip
+        """Return the manifest's bytes where something vouches for them, or nothing must."""
+        if pin is not None and pin.status != Status.OK:
+            return None
+        if payload is not None:
+            return payload
+        is_fault = any(result.status == Status.FAULT for result in signatures.results)
+        may_go_on = self._options.allow_unsigned or pin is not None
+        return found if may_go_on and not is_fault and isinstance(found, bytes) else None
+
+    def _contents(self, believed: bytes) -> Iterator[CheckResult]:
+        """Yield the checks of what a believed manifest states."""
+        where = self.paths.manifest.name
+        try:
+            manifest = read_manifest(believed, where)
+        except DataError as error:
+            yield check_schema(where, error.problems)
+            return
+        yield check_schema(where, [])
+        if manifest.data.name != self.paths.data.name:
+            yield self._renamed(manifest)
+            return
+        self.manifest = manifest
+        yield check_sums(manifest)
+        yield from self._files(manifest)
+        yield _recipe(manifest, stated_recipe_sha256(believed))
+        yield from check_sources(manifest, self._options.mix, self._options.config)
+        yield from check_published(self.paths, believed)
+        if self._options.rebuild:
+            yield from check_rebuild(
+                self.paths, believed, manifest, self._options.mix, self._options.config
+            )
+
+    def _files(self, manifest: Manifest) -> Iterator[CheckResult]:
+        is_published = self.paths.manifest.absolute().parent.name == "manifests"
+        there = [path for path in (self.paths.data, self.paths.ledger) if path.exists()]
+        if self._options.manifest_only or (is_published and not there):
+            why = "asked for" if self._options.manifest_only else "published without its data"
+            told = f"data file and ledger ({why}; --rebuild makes them again)"
+            yield CheckResult(name="data", status=Status.SKIPPED, compared=told)
+            return
+        yield from ContentChecks(self.paths, manifest, self._options.mix.progress).run()
+
+    def _renamed(self, manifest: Manifest) -> CheckResult:
+        return CheckResult(
+            name="data", status=Status.FAULT, compared="the name that the manifest gives its data",
+            expected=self.paths.data.name, found=manifest.data.name,
+            details=("a manifest counts only under the name it was composed with",),
+        )  # fmt: skip
+
+
+def _read(path: Path, max_bytes: int) -> bytes | CheckResult:
+    """Return a small file's bytes, or the fault that kept them from being read."""
+    try:
+        with open_beside(path) as file:
+            data = file.read(max_bytes + 1)
+    except DataError as error:
+        found = "; ".join(problem.message for problem in error.problems)
+    else:
+        if len(data) <= max_bytes:
+            return data
+        found = f"over {max_bytes:,} bytes"
+    return CheckResult(
+        name="signature" if "sigstore" in path.name else "payload", status=Status.FAULT,
+        compared=f"the file {path.name}", expected="a file that can be read", found=found,
+    )  # fmt: skip
+
+
+def allowed_unsigned(found: Signatures) -> Signatures:
+    """Turn a lack of trust into notes, as --allow-unsigned asks; a fault stays one."""
+    ending = " (allowed by --allow-unsigned)"
+    results = [
+        replace(result, status=Status.NOTE, found=f"{result.found}{ending}")
+        if result.status == Status.UNTRUSTED
+        else result
+        for result in found.results
+    ]
+    return replace(found, results=tuple(results))
+
+
+def not_looked_at() -> CheckResult:
+    """Return the result that stands for all checks of what nobody vouches for."""
+    return CheckResult(
+        name="contents", status=Status.SKIPPED,
+        compared="everything else: what nobody trusted vouches for is not read",
+    )  # fmt: skip
+
+
+def check_schema(where: str, problems: Sequence[Problem]) -> CheckResult:
+    """Return whether a manifest has its form, given what is wrong with it."""
+    details = [str(problem) for problem in problems]
+    return CheckResult.compare(
+        "schema", f"the form of {where}: strict JSON, its schema, safe names, one way to say it",
+        expected=MANIFEST_FORM, found=counted(len(details), "fault") if details else MANIFEST_FORM,
+        details=details,
+    )  # fmt: skip
+
+
+def check_sums(manifest: Manifest) -> CheckResult:
+    """Return whether a manifest's own numbers add up."""
+    faults = list(number_faults(manifest))
+    return CheckResult.compare(
+        "sums", "the manifest's own numbers: fates with rows read, parts with the whole",
+        expected="all add up", found=f"{len(faults)} do not add up" if faults else "all add up",
+        details=faults,
+    )  # fmt: skip
+
+
+def _recipe(manifest: Manifest, stated: str) -> CheckResult:
+    return CheckResult.compare(
+        "recipe", "SHA-256 of the recipe's canonical JSON, and the recipe with what was read",
+        expected=stated, found=manifest.recipe.sha256(), details=list(recipe_faults(manifest)),
+    )  # fmt: skip
