@@ -78,7 +78,10 @@ def _record(name: str) -> None:
         work = Path(folder) / "work"
         _lay_out(work)
         variables = {**os.environ, **environment(Path(folder))}
-        variables |= {"XDG_CONFIG_HOME": str(Path(folder) / "nobody"), "PYTHONPATH": str(HERE.parent)}
+        variables |= {
+            "XDG_CONFIG_HOME": str(Path(folder) / "nobody"),
+            "PYTHONPATH": str(HERE.parent),
+        }
         subprocess.run(
             [sys.executable, str(attack / "attack.py")], cwd=work, env=variables, check=True
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from teapot.errors import (
     SourceError,
     TeapotError,
     UsageError,
+    counted,
 )
 from teapot.files import OutputPaths
 from teapot.interfaces import SourceContext
@@ -47,8 +48,24 @@ def check_sources(
     except (UsageError, ConfigError) as error:
         yield _source_result("sources", Status.FAULT, "where the sources lie", None, str(error))
         return
+    skipped: dict[str, list[str]] = {}
     for source in manifest.report.sources:
-        yield _check_source(source, places, given, mix)
+        result = _check_source(source, places, given, mix)
+        if isinstance(result, _Skipped):
+            skipped.setdefault(result.why, []).append(f"{source.module} {source.id}")
+        else:
+            yield result
+    for why, names in skipped.items():
+        shown = ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
+        compared = f"SHA-256 and size of {counted(len(names), 'source')}; {why}: {shown}"
+        yield CheckResult(name="sources", status=Status.SKIPPED, compared=compared)
+
+
+@dataclass(frozen=True, slots=True)
+class _Skipped:
+    """Why a source was not looked at."""
+
+    why: str
 
 
 def check_published(paths: OutputPaths, manifest: bytes) -> Iterator[CheckResult]:
@@ -105,23 +122,23 @@ def find_config(manifest: Manifest) -> Path | None:
 
 def _check_source(
     source: SourceReport, places: ModulePlaces, given: SourceMap, mix: MixOptions
-) -> CheckResult:
+) -> CheckResult | _Skipped:
     name = f"source {source.id}"
     compared = f"{source.uri} of {source.module}: SHA-256 and size of its {source.digest_of}"
     try:
         module = places.find(source.module)
         spec = next((s for s in module.module.sources if s.id == source.id), None)
-    except ConfigError as error:
-        return _skipped(name, compared, f"no module to read it by ({error.problems[0].message})")
+    except ConfigError:
+        return _Skipped("no module file here says where they lie (--modules)")
     if spec is None or (spec.uri != source.uri and spec.id not in given.places):
-        return _skipped(name, compared, f"the module {source.module} here declares another source")
+        return _Skipped("the module files here declare others")
     context = SourceContext(
         folder=module.path.parent, offline=mix.offline, cache=mix.cache, progress=mix.progress
     )
     try:
         sha256, size = _digest(source, spec, given, context)
     except SourceError as error:
-        return _skipped(name, compared, f"out of reach: {error.problems[0].message}")
+        return _Skipped(f"out of reach ({error.problems[0].message})")
     except (DataError, PluginError) as error:
         return _source_result(name, Status.FAULT, compared, source.sha256, str(error))
     is_ok = (sha256, size) == (source.sha256, source.bytes)
@@ -191,10 +208,6 @@ def _unlike(expected: Any, found: Any, path: str = "") -> Iterator[str]:
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 100 else f"{text[:100]}…"
-
-
-def _skipped(name: str, compared: str, why: str) -> CheckResult:
-    return CheckResult(name=name, status=Status.SKIPPED, compared=f"{compared}; {why}")
 
 
 def _source_result(
