@@ -5,7 +5,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_DIR ?= build/demo
 
-.PHONY: demo test check format clean bench
+# `make conformance` has other people's tools judge our signatures; it installs them in build/.
+
+.PHONY: demo test conformance check format clean bench
 
 demo: $(VENV)/.core
 	@mkdir -p $(DEMO_DIR)
@@ -17,9 +19,14 @@ demo: $(VENV)/.core
 	@$(BIN)/teapot explain $(DEMO_DIR)/demo.jsonl 1
 	@echo '$$ teapot check $(DEMO_DIR)/demo.jsonl'
 	@$(BIN)/teapot check $(DEMO_DIR)/demo.jsonl
+	@echo; echo '$$ teapot verify $(DEMO_DIR)/demo.jsonl'
+	@$(BIN)/teapot verify $(DEMO_DIR)/demo.jsonl
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
+
+conformance: $(VENV)/.dev
+	$(BIN)/python -m pytest -m conformance tests/conformance
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -2,11 +2,13 @@
 
     import teapot
 
-    composition = teapot.compose("configs/demo.config")
-    print(composition.data.sha256, composition.report.total.lines)
+    made = teapot.compose("configs/demo.config", signer=teapot.key_signer())
+    print(made.data.sha256, made.report.total.lines)
+    for verification in teapot.verify("demo.jsonl"):
+        print(verification.is_ok, *verification.results)
 
-The functions take a config's path and `MixOptions`, and return frozen values; every error is a
-`TeapotError`. Nothing heavy is imported before it is used.
+The functions take paths and options, and return frozen values; every error is a `TeapotError`.
+Nothing heavy is imported before it is used.
 """
 
 from __future__ import annotations
@@ -19,10 +21,16 @@ from teapot.version import __version__
 if TYPE_CHECKING:
     from teapot.configfile import ConfigFile, load_config
     from teapot.errors import TeapotError
+    from teapot.model.verification import Verification
     from teapot.resolve import MixOptions
     from teapot.usecases.checkfile import CheckReport, check_file
     from teapot.usecases.compose import Composition, Plan, compose, plan
     from teapot.usecases.explain import Explanation, explain
+    from teapot.usecases.prove import prove
+    from teapot.usecases.signing import key_signer
+    from teapot.usecases.verify import Verified, VerifyOptions, verified, verify
+    from teapot.usecases.verifyfolder import verify_folder
+    from teapot.usecases.verifyproof import verify_proof
 
 __all__ = [
     "CheckReport",
@@ -32,12 +40,21 @@ __all__ = [
     "MixOptions",
     "Plan",
     "TeapotError",
+    "Verification",
+    "Verified",
+    "VerifyOptions",
     "__version__",
     "check_file",
     "compose",
     "explain",
+    "key_signer",
     "load_config",
     "plan",
+    "prove",
+    "verified",
+    "verify",
+    "verify_folder",
+    "verify_proof",
 ]
 
 _HOMES = {
@@ -53,6 +70,15 @@ _HOMES = {
     "Explanation": "teapot.usecases.explain",
     "explain": "teapot.usecases.explain",
     "MixOptions": "teapot.resolve",
+    "Verification": "teapot.model.verification",
+    "Verified": "teapot.usecases.verify",
+    "VerifyOptions": "teapot.usecases.verify",
+    "verified": "teapot.usecases.verify",
+    "verify": "teapot.usecases.verify",
+    "verify_folder": "teapot.usecases.verifyfolder",
+    "verify_proof": "teapot.usecases.verifyproof",
+    "key_signer": "teapot.usecases.signing",
+    "prove": "teapot.usecases.prove",
 }
 
 
