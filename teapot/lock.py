@@ -75,6 +75,19 @@ class Lock:
             raise DataError(Problem(str(self.path), message))
         return replace(mix, pins={name: self.pins[name].get("revision") for name in names})
 
+    def refuse_other_version(self, version: str) -> None:
+        """Refuse another version of Teapot than the one that locked: it may make other bytes.
+
+        Raises:
+            DataError: this is another version.
+        """
+        if self.teapot != version:
+            told = (
+                f"was made by Teapot {self.teapot}, this is {version}; install that version, or "
+                "run `teapot lock` again"
+            )
+            raise DataError(Problem(str(self.path), told))
+
     def compare(self, sources: Sequence[SourceReport]) -> None:
         """Refuse sources that are not what the lock pins.
 

@@ -194,3 +194,17 @@ def test_locked_commit_of_a_dataset_given_by_flag_is_read(tmp_path: Path) -> Non
         hub.move_branch(REPO, "main", {"a.jsonl": NEW})
         composed(tmp_path, "--locked", *given, env=env)
         assert dependencies(tmp_path)["a"]["revision"] == commit
+
+
+def test_a_lock_of_another_version_of_teapot_is_refused_until_it_is_made_again(
+    folder: Path,
+) -> None:
+    lock(folder)
+    path = folder / LOCK
+    value = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**value, "teapot": "0.0.1"}))
+    message = refused(folder, "--locked").stderr
+    assert f"{LOCK}: was made by Teapot 0.0.1, this is " in message
+    assert "run `teapot lock` again" in message
+    lock(folder, "--update", "t/a")
+    composed(folder, "--locked")

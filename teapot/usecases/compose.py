@@ -153,6 +153,7 @@ def compose(
     """
     run = _start(config, options or MixOptions())
     if lock is not None:
+        lock.refuse_other_version(__version__)
         run.resolved = lock.pin(run.resolved)
     paths = output_paths(run.resolved, output)
     _refuse_overwriting(run, paths)
