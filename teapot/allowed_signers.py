@@ -41,6 +41,10 @@ class TrustedKey:
     valid_before: datetime | None = None
     comment: str = ""
 
+    def is_named(self, principal: str) -> bool:
+        """Tell whether the line names a principal."""
+        return _in_patterns(principal, self.principals)
+
     def covers(self, namespace: str) -> bool:
         """Tell whether the line lets the key sign in a namespace."""
         return _in_patterns(namespace, self.namespaces or "*")

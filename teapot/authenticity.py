@@ -40,11 +40,15 @@ class Signer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Signatures:
-    """What the bundles of one payload amount to; `payload` only where its signers are enough."""
+    """What the bundles of one payload amount to; `payload` only where its signers are enough.
+
+    `unproven` are the payloads of bundles where they are not: good for nothing but to be compared.
+    """
 
     results: tuple[CheckResult, ...]
     signers: tuple[Signer, ...] = ()
     payload: bytes | None = None
+    unproven: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +94,7 @@ def judge_bundles(
                 expected=f"{threshold} at least", found=str(len(signers)),
             )
         )  # fmt: skip
-    return Signatures(results=tuple(results))
+    return Signatures(results=tuple(results), unproven=tuple(one.payload for one in judged))
 
 
 def _forgiven(results: Sequence[CheckResult], threshold: int) -> list[CheckResult]:
@@ -174,7 +178,7 @@ def _judge_certificate(
 
     compared = f"the keyless signature of {file.name} against the identities of the trust files"
     try:
-        found = verify_keyless(file.data, trust.identities, trust_config=config)
+        found = verify_keyless(file.data, trust.meant_identities(), trust_config=config)
     except MissingExtraError as error:
         return _untrusted(compared, "a verifier of keyless signatures", str(error), bundle)
     except UnknownIdentityError as error:

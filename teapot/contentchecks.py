@@ -75,6 +75,7 @@ class ContentChecks:
         return CheckResult.compare(
             "merkle", "RFC 9162 tree hash over the record digests, in line order",
             expected=self.manifest.data.merkle_root, found=measured.merkle_root,
+            details=[measured.fault] if measured.fault else [],
         )  # fmt: skip
 
     def _lines(
@@ -229,7 +230,8 @@ def _told(account: LedgerAccount) -> dict[str, Any]:
 
 def _unlike(stated: Any, told: Any, path: str = "") -> Iterator[str]:
     """Yield where two nested accounts differ."""
-    if isinstance(stated, Mapping) and isinstance(told, Mapping):
+    if isinstance(stated, Mapping) or isinstance(told, Mapping):
+        stated, told = stated or {}, told or {}  # what only one of them names has nothing elsewhere
         for key in sorted({*stated, *told}):
             yield from _unlike(stated.get(key, 0), told.get(key, 0), f"{path}: {key}".strip(": "))
     elif stated != told:

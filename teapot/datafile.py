@@ -1,25 +1,34 @@
 """One walk over a data file: its SHA-256, size, lines, and the digest of every line.
 
-Memory does not grow with the file: line digests go to a scratch file. The hash of the whole file is
-computed in a second thread, while this one splits and hashes lines (hashlib frees the lock).
+Memory does not grow with the file: line digests go to a scratch file. The whole file is hashed at
+the same time as its lines, and the lines of a large file in ranges, each in a process that has
+nothing else to do.
 """
 
 from __future__ import annotations
 
+import errno
 import os
-import stat
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
+from io import BufferedReader
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from teapot.digest import HashingReader, split_digests
 from teapot.errors import DataError, Problem
+from teapot.files import open_regular
 from teapot.interfaces import Progress, silent
 from teapot.merkle import BLOCK_LEAVES, MerkleTree
+from teapot.processes import OwnProcesses
 
-BLOCK_BYTES = 4 << 20
+BLOCK_BYTES = 1 << 18
+RANGE_BYTES = 1 << 25
+PARALLEL_BYTES = 1 << 27
 MAX_LINE_BYTES = 64 << 20
 """Longer than any line that Teapot writes: a row has 16 MiB at most, and grows little."""
 
@@ -38,7 +47,7 @@ class MeasuredData:
     fault: str | None = None
 
 
-def open_beside(path: Path) -> BinaryIO:
+def open_beside(path: Path) -> BufferedReader:
     """Return a file of a composition opened to read; never what lies outside of its folder.
 
     Raises:
@@ -49,13 +58,12 @@ def open_beside(path: Path) -> BinaryIO:
         if path.is_symlink() and path.resolve(strict=True).parent != folder:
             told = "is a symbolic link that leads out of its folder; put the file itself here"
             raise DataError(Problem(str(path), told))
-        file = path.open("rb")
+        return open_regular(path)
+    except RuntimeError as error:  # what Python 3.11 says of a link to itself
+        told = f"cannot be read: {os.strerror(errno.ELOOP)}"
+        raise DataError(Problem(str(path), told)) from error
     except OSError as error:
         raise DataError(Problem(str(path), _missing(path, error))) from error
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise DataError(Problem(str(path), "is not a regular file"))
-    return file
 
 
 def measure_data(
@@ -66,79 +74,118 @@ def measure_data(
     Raises:
         DataError: the file is missing, no regular file, or leads out of its folder.
     """
-    tree, leaves = MerkleTree(), list[bytes]()
     with open_beside(path) as file:
         total = os.fstat(file.fileno()).st_size
-        reader = _HashedBlocks(file)
-        fault = None
-        try:
-            for lines in _lines(reader):
-                leaves += [sha256(line).digest() for line in lines]
-                if len(leaves) >= BLOCK_LEAVES:
-                    _store(leaves, tree, digests)
-                    leaves = []
-                progress("verify", reader.bytes_read, total)
-        except _LineError as error:
-            fault = f"line {tree.leaves + len(leaves) + 1} {error}"
-        _store(leaves, tree, digests)
-        reader.drain()
+    tree, fault, done = MerkleTree(), None, 0
+    waiting: list[bytes] = []
+    with _executor(total) as executor:
+        whole = executor.submit(_hash_file, path)
+        for part in _parts(executor, path, total):
+            waiting += split_digests(part.digests)
+            whole_blocks = len(waiting) - len(waiting) % BLOCK_LEAVES
+            _store(waiting[:whole_blocks], tree, digests)
+            del waiting[:whole_blocks]
+            done += part.bytes
+            progress("verify", done, total)
+            if part.fault is not None:
+                fault = f"line {tree.leaves + len(waiting) + 1} {part.fault}"
+                break
+        _store(waiting, tree, digests)
+        sha256_of_all, size = whole.result()
     return MeasuredData(
-        sha256=reader.hexdigest(),
-        bytes=reader.bytes_read,
-        records=tree.leaves,
-        merkle_root=tree.root().hex(),
+        sha256=sha256_of_all, bytes=size, records=tree.leaves, merkle_root=tree.root().hex(),
         fault=fault,
-    )
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Part:
+    """The digests of the lines that begin in a range, end to end, and the fault after them."""
+
+    digests: bytes
+    bytes: int
+    fault: str | None = None
 
 
 class _LineError(ValueError):
     """What is wrong with the line that comes next."""
 
 
-class _HashedBlocks:
-    """Yields a file's blocks, each of which is hashed meanwhile in another thread."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._hash = sha256()
-        self.bytes_read = 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        pending: Future[None] | None = None
-        with ThreadPoolExecutor(1) as hasher:
-            while block := self._file.read(BLOCK_BYTES):
-                if pending is not None:
-                    pending.result()
-                pending = hasher.submit(self._hash.update, block)
-                self.bytes_read += len(block)
-                yield block
-
-    def drain(self) -> None:
-        """Hash what is left of the file."""
-        for _ in self:
-            pass
-
-    def hexdigest(self) -> str:
-        """Return the SHA-256 of everything that was read."""
-        return self._hash.hexdigest()
+def _executor(size: int) -> Executor:
+    """Return where hashing is done: in threads, or for a large file in processes."""
+    if size < PARALLEL_BYTES:
+        return ThreadPoolExecutor(1)
+    return OwnProcesses(max(2, os.cpu_count() or 1))
 
 
-def _lines(blocks: _HashedBlocks) -> Iterator[list[bytes]]:
-    """Yield the lines of a file without their LF, as many at a time as a block ends."""
-    begun: list[bytes] = []
-    begun_bytes = 0
-    for block in blocks:
-        first, *rest = block.split(b"\n")
-        begun.append(first)
-        begun_bytes += len(first)
-        if begun_bytes > MAX_LINE_BYTES:
+def _parts(executor: Executor, path: Path, size: int) -> Iterator[_Part]:
+    """Yield the parts of a file in order; a few are worked on ahead, never all of them."""
+    if isinstance(executor, ThreadPoolExecutor):
+        yield hash_lines(path, 0, size)
+        return
+    pending: deque[Future[_Part]] = deque()
+    starts = iter(range(0, size, RANGE_BYTES))
+    while True:
+        for start in islice(starts, 2 * (os.cpu_count() or 1) - len(pending)):
+            pending.append(executor.submit(hash_lines, path, start, start + RANGE_BYTES))
+        if not pending:
+            return
+        yield pending.popleft().result()
+
+
+def hash_lines(path: Path, start: int, stop: int) -> _Part:
+    """Return the digests of the lines that begin at a byte from `start` up to `stop`."""
+    digests, fault = bytearray(), None
+    with open_beside(path) as file:
+        try:
+            for digest in _line_digests(file, start, stop):
+                digests += digest
+        except _LineError as error:
+            fault = str(error)
+    return _Part(digests=bytes(digests), bytes=stop - start, fault=fault)
+
+
+def _line_digests(file: BufferedReader, start: int, stop: int) -> Iterator[bytes]:
+    """Yield, a buffer at a time, the digests of lines without their LF, end to end."""
+    buffer = bytearray(BLOCK_BYTES)
+    filled, at = 0, max(start - 1, 0)
+    skips = start > 0  # what comes before the first LF is the line of an earlier range
+    file.seek(at)
+    while got := file.readinto(memoryview(buffer)[filled:]):
+        filled += got
+        found, begun = [], 0
+        view = memoryview(buffer)
+        while at + begun < stop or skips:
+            end = buffer.find(b"\n", begun, filled)
+            if end < 0:
+                break
+            if skips:
+                skips = False
+            else:
+                found.append(sha256(view[begun:end]).digest())
+            begun = end + 1
+        yield b"".join(found)
+        if at + begun >= stop and not skips:
+            return
+        at += begun
+        filled -= begun
+        rest = view[begun : begun + filled].tobytes()
+        del view
+        if filled > MAX_LINE_BYTES:
             raise _LineError(f"is longer than {MAX_LINE_BYTES:,} bytes")
-        if rest:
-            last = rest.pop()
-            yield [b"".join(begun), *rest]
-            begun, begun_bytes = [last], len(last)
-    if begun_bytes:
+        if filled * 2 > len(buffer):
+            buffer = bytearray(len(buffer) * 2)
+        buffer[:filled] = rest
+    if filled and not skips:
         raise _LineError("has no LF at its end: the file was cut")
+
+
+def _hash_file(path: Path) -> tuple[str, int]:
+    """Return the SHA-256 of a file as 64 hex digits, and the bytes that were hashed."""
+    with open_beside(path) as file:
+        reader = HashingReader(file)
+        reader.drain()
+    return reader.hexdigest(), reader.bytes_read
 
 
 def _store(leaves: list[bytes], tree: MerkleTree, digests: BinaryIO | None) -> None:

@@ -1,9 +1,9 @@
 """Which lines of a data file are not the ledger's: altered, missing, added or moved. Pure.
 
 Both sides are digests of lines. What stands alike at both ends is left aside; of the rest, lines on
-one side only are missing or added, and of the lines on both sides those that a longest increasing
-run of places leaves out have moved. A missing and an added line between the same two unmoved
-neighbours are one altered line. (Longest increasing subsequence: Schensted 1961, by patience.)
+one side only are missing or added, and of the lines on both sides those that a longest common
+subsequence leaves out have moved. A missing and an added line between the same two unmoved
+neighbours are one altered line. (Longest common subsequence: Hunt and Szymanski 1977.)
 """
 
 from __future__ import annotations
@@ -16,6 +16,11 @@ from dataclasses import dataclass
 from teapot.index import DIGEST_BYTES
 
 MAX_COMPARED_LINES = 2_000_000
+MAX_COMPARED_PAIRS = 4_000_000
+"""Where repeated lines make more pairs of equal lines, the first is paired with the first alone."""
+
+
+Pair = tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,10 +45,8 @@ def compare_lines(expected: bytes, found: bytes) -> Differences:
     if lines > MAX_COMPARED_LINES:
         return _in_place(expected, found, start)
     wanted, there = _entries(expected, start, stop_expected), _entries(found, start, stop_found)
-    pairs, missing, added = _matched(wanted, there)
-    anchors = _longest_increasing([place for _, place in pairs])
-    fixed = [pairs[number] for number in anchors]
-    moved = sorted(set(pairs) - set(fixed))
+    fixed = _unmoved(wanted, there)
+    moved, missing, added = _matched(wanted, there, fixed)
     altered, missing, added = _paired(fixed, missing, added)
     one = start + 1
     return Differences(
@@ -85,15 +88,36 @@ def _in_place(expected: bytes, found: bytes, start: int) -> Differences:
     )
 
 
-def _matched(
-    wanted: Sequence[bytes], there: Sequence[bytes]
-) -> tuple[list[tuple[int, int]], list[int], list[int]]:
-    """Pair equal digests, the first with the first; return pairs and what is left on each side."""
-    places: defaultdict[bytes, deque[int]] = defaultdict(deque)
+def _unmoved(wanted: Sequence[bytes], there: Sequence[bytes]) -> list[Pair]:
+    """Return equal lines that stand in the same order on both sides, as many as there are."""
+    places: defaultdict[bytes, list[int]] = defaultdict(list)
     for place, digest in enumerate(there):
         places[digest].append(place)
+    if sum(len(places.get(digest, ())) for digest in wanted) > MAX_COMPARED_PAIRS:
+        pairs, _, _ = _matched(wanted, there, ())
+    else:
+        # Places in descending order: then no increasing run takes two of one line.
+        pairs = [
+            (line, place)
+            for line, digest in enumerate(wanted)
+            for place in reversed(places.get(digest, ()))
+        ]
+    return [pairs[number] for number in _longest_increasing([place for _, place in pairs])]
+
+
+def _matched(
+    wanted: Sequence[bytes], there: Sequence[bytes], fixed: Sequence[Pair]
+) -> tuple[list[Pair], list[int], list[int]]:
+    """Pair equal lines that are not fixed, first with first; return pairs and what is left."""
+    fixed_lines, fixed_places = {line for line, _ in fixed}, {place for _, place in fixed}
+    places: defaultdict[bytes, deque[int]] = defaultdict(deque)
+    for place, digest in enumerate(there):
+        if place not in fixed_places:
+            places[digest].append(place)
     pairs, missing = [], []
     for line, digest in enumerate(wanted):
+        if line in fixed_lines:
+            continue
         if places[digest]:
             pairs.append((line, places[digest].popleft()))
         else:
@@ -102,7 +126,7 @@ def _matched(
 
 
 def _longest_increasing(values: Sequence[int]) -> list[int]:
-    """Return the places of a longest increasing run within distinct values."""
+    """Return the places of a longest strictly increasing run (Schensted 1961, by patience)."""
     tops: list[int] = []
     ends: list[int] = []
     before: list[int] = []
@@ -123,8 +147,8 @@ def _longest_increasing(values: Sequence[int]) -> list[int]:
 
 
 def _paired(
-    fixed: Sequence[tuple[int, int]], missing: Sequence[int], added: Sequence[int]
-) -> tuple[list[tuple[int, int]], list[int], list[int]]:
+    fixed: Sequence[Pair], missing: Sequence[int], added: Sequence[int]
+) -> tuple[list[Pair], list[int], list[int]]:
     """Pair missing with added lines that lie between the same unmoved neighbours."""
     lines, places = [line for line, _ in fixed], [place for _, place in fixed]
     waiting: defaultdict[int, deque[int]] = defaultdict(deque)

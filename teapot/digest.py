@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 BLOCK_BYTES = 1 << 20
+DIGEST_BYTES = 32
 
 
 def sha256(data: bytes) -> bytes:
@@ -23,6 +24,11 @@ def sha256_file(path: Path) -> str:
     """Return the SHA-256 of a file's bytes as 64 hex digits, reading it in blocks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def split_digests(digests: bytes | bytearray) -> list[bytes]:
+    """Return digests laid end to end as a list."""
+    return [bytes(digests[at : at + DIGEST_BYTES]) for at in range(0, len(digests), DIGEST_BYTES)]
 
 
 class HashingReader:

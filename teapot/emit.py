@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy
 
-from teapot.digest import HashingWriter
+from teapot.digest import HashingWriter, split_digests
 from teapot.index import RecordIndex
 from teapot.interfaces import Progress
 from teapot.merkle import BLOCK_LEAVES, MerkleTree
 from teapot.mixing import Mix
-from teapot.sorted_digests import sorted_once, split
+from teapot.sorted_digests import sorted_once
 from teapot.spool import LineSpool
 
 _BATCH_LINES = 256
@@ -67,7 +67,7 @@ def hash_contents(index: RecordIndex, mix: Mix) -> ContentsFacts:
     With leaves in order, two neighbours prove that nothing lies between them.
     """
     kept = numpy.unique(mix.order)
-    contents = split(sorted_once(index.digest_keys()[kept].astype(">u8").tobytes()))
+    contents = split_digests(sorted_once(index.digest_keys()[kept].astype(">u8").tobytes()))
     tree = MerkleTree()
     for start in range(0, len(contents), BLOCK_LEAVES):
         tree.extend(contents[start : start + BLOCK_LEAVES])

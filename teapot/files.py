@@ -16,15 +16,18 @@ import os
 import re
 import shutil
 import signal
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from teapot.errors import OutputError, Problem
+from teapot.errors import DataError, OutputError, Problem
 
 _JOURNAL = "commit.json"
+_MAX_JOURNAL_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,13 @@ class OutputPaths:
 
     def all_bundles(self) -> list[Path]:
         """Return the signatures that lie there: the first, then those of further signers."""
-        others = self.data.parent.glob(f"{_escaped(self.stem)}.manifest.*.sigstore.json")
+        start, end = f"{self.stem}.manifest.", ".sigstore.json"
+        others = [
+            path
+            for path in self.data.parent.glob(f"{_escaped(start)}*{end}")
+            # `mix.manifest.b.manifest.sigstore.json` is of another composition, `mix.manifest.b`.
+            if "." not in path.name.removeprefix(start).removesuffix(end)
+        ]
         return [path for path in (self.bundle, *sorted(others)) if os.path.lexists(path)]
 
     @property
@@ -99,7 +108,7 @@ def staged(paths: OutputPaths) -> Iterator[Stage]:
     parent = paths.data.parent
     if not parent.is_dir():
         raise OutputError(Problem(str(parent), "no such folder; create it, or choose -o elsewhere"))
-    for final in (paths.data, paths.ledger, paths.manifest, paths.bundle):
+    for final in (paths.data, paths.ledger, paths.manifest, *paths.all_bundles()):
         if final.is_dir():
             raise OutputError(Problem(str(final), "is a folder, expected the name of a file"))
     with _explained(paths), _locked(paths.run_folder, create=True) as folder:
@@ -122,6 +131,19 @@ def recover(paths: OutputPaths) -> None:
             shutil.rmtree(folder, ignore_errors=True)
     except FileNotFoundError:
         return  # another run has finished it
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """Return a regular file, opened to read; a pipe or a device is refused, and never waited for.
+
+    Raises:
+        OSError: it is missing, cannot be read, or is no regular file.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return os.fdopen(handle, "rb")
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -200,15 +222,36 @@ def _finish(folder: Path) -> None:
     journal = folder / _JOURNAL
     if not journal.exists():
         return
-    plan = json.loads(journal.read_text(encoding="utf-8"))
+    plan = _planned(journal)
     for name in plan["remove"]:
-        (folder.parent / Path(name).name).unlink(missing_ok=True)
+        (folder.parent / name).unlink(missing_ok=True)
     for name in plan["rename"]:
-        prepared = folder / Path(name).name
+        prepared = folder / name
         if prepared.exists():
-            prepared.replace(folder.parent / prepared.name)
+            prepared.replace(folder.parent / name)
     _sync(folder.parent)
     journal.unlink()
+
+
+def _planned(journal: Path) -> dict[str, list[str]]:
+    """Return what a journal names: files of the folder's own composition, and never another.
+
+    Raises:
+        DataError: no run of Teapot's has written this journal; nothing of it is done.
+    """
+    stem = journal.parent.name.removeprefix(".").removesuffix(".teapot-run")
+    names = re.escape(stem) + r"\.(jsonl|ledger\.parquet|manifest(\.[^./]+)?(\.sigstore)?\.json)"
+    try:
+        with open_regular(journal) as file:
+            plan = json.loads(file.read(_MAX_JOURNAL_BYTES))
+        found = {key: plan[key] for key in ("rename", "remove")}
+        is_own = all(re.fullmatch(names, name) for part in found.values() for name in part)
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
+        is_own = False
+    if not is_own:
+        told = "is no journal of an interrupted run, though it lies where one would; remove it"
+        raise DataError(Problem(str(journal), told))
+    return found
 
 
 def _empty(folder: Path) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from teapot.errors import Problem, SigningKeyError
+from teapot.files import open_regular
 from teapot.signing import KeyFormatError, PassphraseNeededError, PrivateKey, PublicKey
 
 DEFAULT_NAME = "default"
@@ -29,14 +30,27 @@ AskPassphrase = Callable[[str], bytes | None]
 
 
 def config_folder() -> Path:
-    """Return `$XDG_CONFIG_HOME/teapot`, by default `~/.config/teapot`."""
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "teapot"
+    """Return `$XDG_CONFIG_HOME/teapot`, by default `~/.config/teapot`.
+
+    A relative path there is ignored, as the XDG specification asks: it would lay keys into a
+    project.
+    """
+    named = Path(os.environ.get("XDG_CONFIG_HOME") or "")
+    return (named if named.is_absolute() else Path.home() / ".config") / "teapot"
+
+
+def shown_path(path: Path) -> str:
+    """Return a path as people read it: with ~ for their own home."""
+    try:
+        return str(Path("~") / path.relative_to(Path.home()))
+    except (ValueError, RuntimeError):
+        return str(path)
 
 
 def ask_nobody(what: str) -> bytes | None:
     """Return the passphrase in the environment, where a program runs unattended."""
     given = os.environ.get(PASSPHRASE_VARIABLE)
-    return given.encode("utf-8") if given else None
+    return os.fsencode(given) if given else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,25 +74,39 @@ class KeyStore:
         return cls(config_folder() / "keys")
 
     def add(self, name: str, key: PrivateKey, passphrase: bytes | None = None) -> StoredKey:
-        """Write a key under a new name.
+        """Write a key under a new name, both of its files or none.
 
         Raises:
-            SigningKeyError: the name is taken or no file name, or the folder is open to others.
+            SigningKeyError: the name is taken or no file name, the passphrase is too long, or the
+                folder is open to others.
         """
         if not _NAME.fullmatch(name):
             told = "is no name for a key, expected letters, digits and . _ @ - (100 at most)"
             raise SigningKeyError(Problem(name, told))
+        try:
+            pem = key.to_pem(passphrase)
+        except ValueError as error:
+            raise SigningKeyError(Problem("passphrase", f"cannot be used: {error}")) from error
         self._prepare()
         stored = StoredKey(name=name, path=self._path(name), public=key.public)
         try:
-            _write_new(stored.path, key.to_pem(passphrase), 0o600)
+            _write_new(stored.path, pem, 0o600)
         except FileExistsError as error:
             told = "is there already; choose another name (a key is never written over)"
             raise SigningKeyError(Problem(str(stored.path), told)) from error
         public = _public_file(stored.path)
-        public.unlink(missing_ok=True)
-        _write_new(public, f"{key.public.ssh} {name}\n".encode(), 0o644)
+        try:
+            public.unlink(missing_ok=True)
+            _write_new(public, f"{key.public.ssh} {name}\n".encode(), 0o644)
+        except BaseException:
+            stored.path.unlink()
+            raise
         return stored
+
+    def discard(self, stored: StoredKey) -> None:
+        """Take back a key that was added just now and has signed nothing."""
+        stored.path.unlink()
+        _public_file(stored.path).unlink(missing_ok=True)
 
     def list(self) -> list[StoredKey]:
         """Return the keys of the store by name; without passphrases.
@@ -86,28 +114,18 @@ class KeyStore:
         Raises:
             SigningKeyError: a file of the store cannot be read as what it should be.
         """
-        found = []
-        for path in sorted(self.folder.glob("*.pem")):
-            try:
-                public = PublicKey.parse(_public_file(path).read_bytes())
-            except FileNotFoundError:
-                public = read_key_file(path, ask_nobody).public
-            except KeyFormatError as error:
-                raise SigningKeyError(Problem(str(_public_file(path)), str(error))) from error
-            found.append(StoredKey(name=path.stem, path=path, public=public))
-        return found
+        return [_stored(path) for path in sorted(self.folder.glob("*.pem"))]
 
     def get(self, name: str) -> StoredKey:
         """Return one key of the store.
 
         Raises:
-            SigningKeyError: there is none of this name.
+            SigningKeyError: there is none of this name, or its file is not what it should be.
         """
-        keys = self.list()
-        for key in keys:
-            if key.name == name:
-                return key
-        known = ", ".join(key.name for key in keys)
+        paths = {path.stem: path for path in sorted(self.folder.glob("*.pem"))}
+        if name in paths:
+            return _stored(paths[name])
+        known = ", ".join(paths)
         told = f"no key of this name; there are {known}" if known else "there is no key yet"
         raise SigningKeyError(Problem(name, f"{told}; make one with `teapot keys new {name}`"))
 
@@ -133,15 +151,34 @@ def find_signing_key(
     Raises:
         SigningKeyError: it is missing, no key, open to others, or its passphrase is not to be had.
     """
-    if given is not None:
-        return read_key_file(given, ask)
-    named = os.environ.get(KEY_VARIABLE, "").strip()
-    if named.startswith("-----BEGIN"):
-        return _parsed(named.encode("utf-8"), f"${KEY_VARIABLE}", ask)
-    if named:
-        return read_key_file(Path(named), ask)
+    path = named_key_file(given)
+    if path is not None:
+        return read_key_file(path, ask)
+    text = _variable()
+    if text:
+        return _parsed(os.fsencode(text), f"${KEY_VARIABLE}", ask)
     path = (store or KeyStore.of_user()).folder / f"{DEFAULT_NAME}.pem"
-    return read_key_file(path, ask) if path.exists() else None
+    return read_key_file(path, ask) if os.path.lexists(path) else None
+
+
+def named_key_file(given: Path | None) -> Path | None:
+    """Return the file that the user points to: the one given, else `$TEAPOT_SIGNING_KEY`'s.
+
+    None where that variable holds PEM text, or nothing.
+
+    Raises:
+        SigningKeyError: the variable holds neither PEM text nor the path of a file.
+    """
+    named = _variable()
+    if given is not None or not named or named.startswith("-----BEGIN"):
+        return given
+    if not os.path.lexists(named):
+        told = (
+            "is neither PEM text nor the path of a file (what it holds is not shown: it may be "
+            "the key)"
+        )
+        raise SigningKeyError(Problem(f"${KEY_VARIABLE}", told))
+    return Path(named)
 
 
 def read_key_file(path: Path, ask: AskPassphrase) -> PrivateKey:
@@ -151,13 +188,8 @@ def read_key_file(path: Path, ask: AskPassphrase) -> PrivateKey:
         SigningKeyError: it is missing, open to others, no key, or the passphrase is not to be had.
     """
     try:
-        with path.open("rb") as file:
-            facts = os.fstat(file.fileno())
-            if not stat.S_ISREG(facts.st_mode):
-                raise SigningKeyError(
-                    Problem(str(path), "is no file, expected a private key in PEM")
-                )
-            mode = stat.S_IMODE(facts.st_mode)
+        with open_regular(path) as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             if mode & 0o077:
                 told = (
                     f"is open to others (mode {mode:04o}): whoever could read it can sign in your "
@@ -178,13 +210,26 @@ def read_public_key(path: Path) -> PublicKey:
         SigningKeyError: it is missing or no such key.
     """
     try:
-        data = path.read_bytes()[:_MAX_BYTES]
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES)
     except OSError as error:
         raise SigningKeyError(Problem(str(path), f"cannot be read: {error.strerror}")) from error
     try:
         return PublicKey.parse(data)
     except KeyFormatError as error:
         raise SigningKeyError(Problem(str(path), str(error))) from error
+
+
+def _variable() -> str:
+    return os.environ.get(KEY_VARIABLE, "").strip()
+
+
+def _stored(path: Path) -> StoredKey:
+    """Return a key of a store, by its public half where that lies beside it."""
+    public = _public_file(path)
+    if os.path.lexists(public):
+        return StoredKey(name=path.stem, path=path, public=read_public_key(public))
+    return StoredKey(name=path.stem, path=path, public=read_key_file(path, ask_nobody).public)
 
 
 def _public_file(path: Path) -> Path:

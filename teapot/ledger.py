@@ -19,6 +19,7 @@ from pyarrow import parquet
 from teapot.canonical import dumps_plain, loads
 from teapot.digest import sha256_hex
 from teapot.errors import DataError, Problem
+from teapot.files import open_regular
 from teapot.index import RecordIndex
 from teapot.mixing import Mix, lines_of_records
 from teapot.model.record import Dropped, Example
@@ -138,7 +139,7 @@ def read_ledger(path: Path) -> Iterator[list[dict[str, Any]]]:
         DataError: the file is not a ledger, or it is broken.
     """
     try:
-        with parquet.ParquetFile(path) as file:
+        with open_regular(path) as opened, parquet.ParquetFile(opened) as file:
             if file.schema_arrow.names != LEDGER.names:
                 raise DataError(Problem(str(path), "is not a ledger: it has other columns"))
             for batch in file.iter_batches(batch_size=_BATCH_ROWS):

@@ -9,14 +9,15 @@ Memory does not grow with the rows: claims go to a scratch file, one 32-byte slo
 from __future__ import annotations
 
 import mmap
+import re
+import resource
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,20 @@ from teapot.index import DIGEST_BYTES
 from teapot.ledger import LEDGER, NOT_DRAWN
 from teapot.ledgerlines import canonical_lines
 from teapot.merkle import MerkleTree
+from teapot.processes import OwnProcesses
 from teapot.sorted_digests import DigestSorter
 
 _BATCH_ROWS = 8192
 _MAX_GROUP_ROWS = 1 << 17
 _MAX_GROUP_BYTES = 1 << 30
+_MAX_VALUES_A_ROW = 64  # repairs, and one for an empty list; lines come on top
 _OWN_PROCESS_BYTES = 4 << 20
+_UNPACKED_BYTES = 1 << 30
+_OWN_MEMORY_BYTES = 8 << 30
+_GATHERED_BATCHES = 16
+_HEX_DIGEST = re.compile("[0-9a-f]{64}")
+_NEVER_NULL = ("module", "source", "row", "fate", "repairs", "lines")
+_Auditor = Callable[[Path, Path, int, int], "LedgerAccount"]
 _UNREADABLE = (
     arrow.ArrowException, OSError, MemoryError, ValueError, OverflowError, TypeError,
 )  # fmt: skip
@@ -78,13 +87,11 @@ def auditing(
     `rows` and `lines` are what the manifest states. The digest that a ledger row claims for a line
     is put into the scratch file `claimed`.
     """
-    is_large = path.is_file() and path.stat().st_size > _OWN_PROCESS_BYTES
-    if not is_large:
+    if not _needs_own_process(path):
         yield _done(path, claimed, rows, lines)
         return
-    pool: Executor = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
-    with pool:
-        yield pool.submit(audit_ledger, path, claimed, rows, lines)
+    with OwnProcesses(1) as pool:
+        yield pool.submit(_bounded, audit_ledger, path, claimed, rows, lines)
 
 
 def account_of(future: Future[LedgerAccount], path: Path) -> LedgerAccount:
@@ -106,19 +113,20 @@ def audit_ledger(path: Path, claimed: Path, rows: int, lines: int) -> LedgerAcco
     Raises:
         DataError: the file is missing, no ledger, or not of the stated number of rows.
     """
-    audit = _Audit(claimed, lines)
     try:
-        with open_beside(path) as opened, parquet.ParquetFile(opened) as file:
-            _refuse_other_sizes(file, path, rows)
+        with (
+            closing(_Audit(claimed, lines)) as audit,
+            open_beside(path) as opened,
+            parquet.ParquetFile(opened) as file,
+        ):
+            _refuse_other_sizes(file, path, rows, lines)
             for batch in file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
                 batch.validate(full=True)
                 audit.take(batch)
-        return audit.account()
+            return audit.account()
     except _UNREADABLE as error:
         told = f"cannot be read as a ledger: {' '.join(str(error).split())[:200]}"
         raise DataError(Problem(str(path), told)) from error
-    finally:
-        audit.close()
 
 
 @dataclass(slots=True)
@@ -144,7 +152,10 @@ class _Audit:
         self._faults: list[str] = []
 
     def take(self, batch: Any) -> None:
-        """Count a batch of rows."""
+        """Count a batch of rows; where a ledger has no null, one raises ValueError."""
+        if not batch.num_rows:
+            return
+        _refuse_nulls(batch)
         self._hash.update(canonical_lines(batch))
         self._rows += batch.num_rows
         columns = {name: batch.column(name) for name in LEDGER.names}
@@ -161,6 +172,7 @@ class _Audit:
 
     def account(self) -> LedgerAccount:
         """Return what was counted."""
+        self._claims.flush()
         tree = MerkleTree()
         for block in self._contents.blocks():
             tree.extend(block)
@@ -226,40 +238,107 @@ class _Audit:
 
 
 class _Claims:
-    """The scratch file with a slot for the digest of each line."""
+    """The scratch file with a slot for the digest of each line.
+
+    Claims are gathered and entered in the order of lines, so that each page of the file is touched
+    once a gathering, and given back to the system when it is done.
+    """
 
     def __init__(self, path: Path, lines: int) -> None:
         self.made = 0
         self._lines = lines
+        self._gathered: list[tuple[NDArray[numpy.int64], NDArray[numpy.uint8]]] = []
         with path.open("w+b") as file:
             file.truncate(max(lines, 1) * DIGEST_BYTES)
             self._map = mmap.mmap(file.fileno(), 0)
 
     def put(self, lines: NDArray[numpy.int64], digests: NDArray[numpy.uint8]) -> None:
-        """Enter digests, shape (lines, 32), for lines counted from 1."""
+        """Take digests, shape (lines, 32), for lines counted from 1."""
         inside = (lines >= 1) & (lines <= self._lines)
         self.made += len(lines)
+        self._gathered.append((lines[inside] - 1, digests[inside]))
+        if len(self._gathered) >= _GATHERED_BATCHES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Enter what was gathered."""
+        if not self._gathered:
+            return
+        lines, digests = (numpy.concatenate(part) for part in zip(*self._gathered, strict=True))
+        order = numpy.argsort(lines, kind="stable")
         slots = numpy.frombuffer(self._map, dtype=numpy.uint8).reshape(-1, DIGEST_BYTES)
-        slots[lines[inside] - 1] = digests[inside]
-        del slots
-        self._map.flush()
-        self._map.madvise(mmap.MADV_DONTNEED)  # what was written need not stay in memory
+        for start in range(0, len(order), _BATCH_ROWS):
+            part = order[start : start + _BATCH_ROWS]
+            slots[lines[part]] = digests[part]
+            self._map.madvise(mmap.MADV_DONTNEED)
+        self._gathered = []
 
     def close(self) -> None:
         self._map.close()
 
 
-def _refuse_other_sizes(file: Any, path: Path, rows: int) -> None:
+def _needs_own_process(path: Path) -> bool:
+    """Tell whether a ledger is large, or could unpack to much: texts are stored once, if equal."""
+    if not path.is_file():
+        return False
+    if path.stat().st_size > _OWN_PROCESS_BYTES:
+        return True
+    try:
+        with open_beside(path) as opened, parquet.ParquetFile(opened) as file:
+            return any(
+                min(group.num_rows, _BATCH_ROWS) * column.total_uncompressed_size > _UNPACKED_BYTES
+                for group, column in _columns(file)
+            )
+    except (DataError, *_UNREADABLE):
+        return False  # whoever audits it will say why
+
+
+def _groups(file: Any) -> Iterator[Any]:
+    return (file.metadata.row_group(number) for number in range(file.num_row_groups))
+
+
+def _columns(file: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield what a file says of each column of each row group, with the group.
+
+    Where it says nothing, pyarrow ends the process (seen in 26.0) and raises nothing. A scan, which
+    keeps no value, finds such a file, and raises.
+    """
+    file.scan_contents()
+    for group in _groups(file):
+        yield from ((group, group.column(number)) for number in range(group.num_columns))
+
+
+def _bounded(audit: _Auditor, path: Path, claimed: Path, rows: int, lines: int) -> LedgerAccount:
+    """Audit in a process of its own, which fails where it wants more memory than any ledger."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    bound = _OWN_MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(hard, _OWN_MEMORY_BYTES)
+    resource.setrlimit(resource.RLIMIT_DATA, (bound, hard))
+    return audit(path, claimed, rows, lines)
+
+
+def _refuse_other_sizes(file: Any, path: Path, rows: int, lines: int) -> None:
     if file.schema_arrow.names != LEDGER.names or file.schema_arrow.types != LEDGER.types:
         raise DataError(Problem(str(path), "is no ledger: it has other columns"))
     if file.metadata.num_rows != rows:
         told = f"has {file.metadata.num_rows:,} rows, the manifest states {rows:,}"
         raise DataError(Problem(str(path), told))
-    for number in range(file.num_row_groups):
-        group = file.metadata.row_group(number)
+    for group in _groups(file):
         if group.num_rows > _MAX_GROUP_ROWS or group.total_byte_size > _MAX_GROUP_BYTES:
             told = f"has a row group of {group.num_rows:,} rows and {group.total_byte_size:,} bytes"
             raise DataError(Problem(str(path), f"{told}, more than any ledger of Teapot's"))
+    for group, column in _columns(file):
+        values, held = column.num_values, group.num_rows
+        if values > lines + _MAX_VALUES_A_ROW * held:
+            told = f"has lists of {values:,} values for {held:,} rows and {lines:,} lines"
+            raise DataError(Problem(str(path), f"{told}, more than any ledger of Teapot's"))
+
+
+def _refuse_nulls(batch: Any) -> None:
+    for name in _NEVER_NULL:
+        column = batch.column(name)
+        is_list = arrow.types.is_list(column.type)
+        if column.null_count or (is_list and column.flatten().null_count):
+            raise ValueError(f"the column {name} holds a null")
 
 
 def _done(path: Path, claimed: Path, rows: int, lines: int) -> Future[LedgerAccount]:
@@ -281,7 +360,7 @@ def _account(tally: _Tally) -> ModuleAccount:
 def _digests(column: Any) -> NDArray[numpy.uint8]:
     """Return hexadecimal digests as bytes, shape (rows, 32); what is none raises ValueError."""
     texts = column.to_pylist()
-    if None in texts or any(len(text) != 2 * DIGEST_BYTES for text in texts):
+    if None in texts or not all(map(_HEX_DIGEST.fullmatch, texts)):
         raise ValueError("a kept row has no digest of 64 hexadecimal digits")
     raw = bytes.fromhex("".join(texts))
     return numpy.frombuffer(raw, dtype=numpy.uint8).reshape(-1, DIGEST_BYTES)

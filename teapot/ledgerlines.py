@@ -31,6 +31,9 @@ def canonical_lines(batch: Any) -> bytes:
         parts.append(_text(f'{"," if number else "{"}"{name}":'))
         parts.extend(_json(batch.column(name)))
     joined = pc.binary_join_element_wise(*parts, _text("}\n"), _text(""))
+    if isinstance(joined, arrow.Scalar):  # every value is null
+        line: bytes = joined.as_buffer().to_pybytes()
+        return line * int(batch.num_rows)
     _, offsets, data = joined.buffers()
     if data is None:
         return b""
@@ -67,6 +70,8 @@ def _needs_escape(column: Column) -> bool:
 
 
 def _lists(column: Column) -> Column:
+    if not column.null_count and not len(column.flatten()):
+        return arrow.array(["[]"] * len(column), arrow.string())
     if column.null_count or column.values.null_count or not len(column.values):
         return arrow.array([dumps_plain(value).decode() for value in column.to_pylist()])
     values = pc.binary_join_element_wise(*_json(column.values), _text(""))

@@ -7,10 +7,11 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from teapot.canonical import CanonicalError, loads
+from teapot.canonical import CanonicalError, check_numbers, loads
 from teapot.errors import DataError, Problem
 from teapot.files import OutputPaths
 from teapot.model.manifest import Manifest
+from teapot.model.report import decimal_text
 from teapot.schemas import schema_faults
 from teapot.strictyaml import YamlDocument
 
@@ -29,6 +30,7 @@ def read_manifest(data: bytes, where: str) -> Manifest:
         raise DataError(Problem(where, f"has {len(data):,} bytes, expected {MAX_BYTES:,} at most"))
     try:
         value = loads(data)
+        check_numbers(value)
     except CanonicalError as error:
         raise DataError(Problem(where, f"is not strict JSON: {error}")) from error
     document = YamlDocument(where, value, {})
@@ -94,7 +96,7 @@ def recipe_faults(manifest: Manifest) -> Iterator[str]:
     """Yield where the recipe and the account of what was read contradict each other."""
     recipe, report = manifest.recipe, manifest.report
     asked = [(m.name, m.version, m.weight) for m in recipe.modules]
-    given = [(m.name, m.version, str(m.weight)) for m in report.modules]
+    given = [(m.name, m.version, decimal_text(m.weight)) for m in report.modules]
     if asked != given:
         yield "its modules, their versions or weights are not those of the account"
     pinned = [
@@ -116,7 +118,7 @@ def _name_faults(manifest: Manifest) -> Iterator[str]:
     for name in (manifest.data.name, manifest.ledger.name):
         fault = name_fault(name)
         if fault is not None:
-            yield f"the file name {name!r} {fault}"
+            yield f"the file name {name!a} {fault}"
             return
     if not manifest.data.name.endswith(".jsonl"):
         yield f"the file name {manifest.data.name!r} does not end in .jsonl"

@@ -74,7 +74,8 @@ class Proof:
             DataError: it is no proof; names what is wrong.
         """
         if len(data) > MAX_BYTES:
-            raise DataError(Problem(where, f"has {len(data):,} bytes, expected {MAX_BYTES:,}"))
+            told = f"has over {MAX_BYTES:,} bytes, which no proof has"
+            raise DataError(Problem(where, told))
         try:
             value = loads(data)
         except CanonicalError as error:
@@ -84,11 +85,15 @@ class Proof:
         if faults or not isinstance(value, dict):
             raise DataError(*document.problems(faults[:5]))
         manifest = value["manifest"]
+        try:
+            bundles = tuple(dumps(bundle) for bundle in value["bundles"])
+        except CanonicalError as error:
+            raise DataError(Problem(where, f"has a bundle that is none: {error}")) from error
         return cls(
             kind=value["kind"],
             digest=bytes.fromhex(value["digest"]),
             leaves=tuple(map(Leaf.from_dict, value["leaves"])),
-            bundles=tuple(dumps(bundle) for bundle in value["bundles"]),
+            bundles=bundles,
             manifest=manifest.encode("utf-8") if manifest is not None else None,
         )
 

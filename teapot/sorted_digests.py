@@ -14,10 +14,11 @@ from types import TracebackType
 import numpy
 from numpy.typing import NDArray
 
+from teapot.digest import split_digests
 from teapot.index import DIGEST_BYTES, keys_of, sort_order
 
 _BUCKET_DIGESTS = 1 << 16
-_MAX_BUCKETS = 1 << 10
+_MAX_BUCKETS = 1 << 7  # each is an open file, of which some systems allow 256
 
 
 class DigestSorter(AbstractContextManager["DigestSorter"]):
@@ -33,6 +34,8 @@ class DigestSorter(AbstractContextManager["DigestSorter"]):
 
     def add(self, digests: bytes | bytearray) -> None:
         """Take digests laid end to end."""
+        if not digests:
+            return
         rows = numpy.frombuffer(digests, dtype=numpy.uint8).reshape(-1, DIGEST_BYTES)
         buckets = keys_of(digests)[:, 0] >> numpy.uint64(64 - self._bits)
         order = numpy.argsort(buckets, kind="stable")
@@ -69,12 +72,7 @@ def sorted_once(digests: bytes) -> bytes:
     return unlike.astype(">u8").tobytes()
 
 
-def split(digests: bytes) -> list[bytes]:
-    """Return digests laid end to end as a list."""
-    return [digests[at : at + DIGEST_BYTES] for at in range(0, len(digests), DIGEST_BYTES)]
-
-
 def _in_blocks(digests: bytes) -> Iterator[list[bytes]]:
     step = DIGEST_BYTES * 4096
     for start in range(0, len(digests), step):
-        yield split(digests[start : start + step])
+        yield split_digests(digests[start : start + step])

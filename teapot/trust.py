@@ -26,7 +26,10 @@ class Judgement:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trust:
-    """Everything the trust files say, the first file first; a revoked key is revoked for all."""
+    """Everything the trust files say, the first file first; a revoked key is revoked for all.
+
+    `principal` is who alone may have signed, where the caller has somebody in mind.
+    """
 
     keys: tuple[TrustedKey, ...] = ()
     identities: tuple[TrustedIdentity, ...] = ()
@@ -34,6 +37,11 @@ class Trust:
     revoked: Mapping[PublicKey, str] = field(default_factory=dict)
     unusable: tuple[Problem, ...] = ()
     files: tuple[str, ...] = ()
+    principal: str | None = None
+
+    def meant_identities(self) -> tuple[TrustedIdentity, ...]:
+        """Return the identities that count."""
+        return tuple(line for line in self.identities if self.principal in (None, line.identity))
 
     def signer_of(self, message: bytes, signature: bytes) -> PublicKey | None:
         """Return the key, of all that are named or revoked, that made a DER signature."""
@@ -48,7 +56,7 @@ class Trust:
         for entry in self.keys:
             if entry.key != key:
                 continue
-            refusal = _refusal(entry, at, namespace)
+            refusal = _refusal(entry, at, namespace, self.principal)
             if refusal is None:
                 reason = f"is trusted as {entry.principals} by {entry.where}"
                 return Judgement(
@@ -66,8 +74,10 @@ class Trust:
         return Judgement(is_trusted=False, reason=f"is in no trust file ({searched})")
 
 
-def _refusal(entry: TrustedKey, at: datetime, namespace: str) -> str | None:
+def _refusal(entry: TrustedKey, at: datetime, namespace: str, principal: str | None) -> str | None:
     """Return why a line does not let its key sign; the bounds themselves are inside."""
+    if principal is not None and not entry.is_named(principal):
+        return f"is trusted as {entry.principals}, not as {principal}"
     if not entry.covers(namespace):
         return f"may sign for {entry.namespaces}, not for {namespace}"
     if entry.valid_after is not None and at < entry.valid_after:

@@ -7,8 +7,11 @@ same name with `revoked_keys`; the user's revocations count even where another f
 
 from __future__ import annotations
 
+import fcntl
+import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -21,8 +24,8 @@ from teapot.allowed_signers import (
     parse_trust,
 )
 from teapot.errors import Problem, TrustError
-from teapot.files import write_atomically
-from teapot.keys import config_folder
+from teapot.files import open_regular, write_atomically
+from teapot.keys import config_folder, shown_path
 from teapot.signing import PublicKey
 from teapot.trust import Trust
 
@@ -59,12 +62,13 @@ def load_trust(given: Path | None = None) -> Trust:
     places = trust_places(given)
     if given is not None and not given.is_file():
         raise TrustError(Problem(str(given), "no such trust file"))
-    present = [path for path in places if path.exists()]
+    # A link that leads nowhere is there: its revocations must not be passed over.
+    present = [path for path in places if os.path.lexists(path)]
     problems: list[Problem] = []
     files = [file for path in present for file in _parsed(path, parse_trust, problems)]
     revoked: dict[PublicKey, str] = {}
     for path in dict.fromkeys(map(revoked_file, [*places, user_trust_file()])):
-        if path.exists():
+        if os.path.lexists(path):
             for found in _parsed(path, parse_revoked, problems):
                 revoked = {**found, **revoked}
     if problems:
@@ -78,7 +82,8 @@ def add_line(path: Path, line: str) -> None:
     Raises:
         TrustError: the file as it is cannot be read, or the line would not be read back.
     """
-    _rewrite(path, [*_lines(path), line], parse_trust)
+    with _alone(path):
+        _rewrite(path, [*_lines(path), line], parse_trust)
 
 
 def remove_keys(path: Path, is_meant: Callable[[TrustedKey], bool]) -> list[TrustedKey]:
@@ -87,16 +92,18 @@ def remove_keys(path: Path, is_meant: Callable[[TrustedKey], bool]) -> list[Trus
     Raises:
         TrustError: the file is missing or cannot be read.
     """
-    lines = _lines(path)
-    problems: list[Problem] = []
-    entries = [key for file in _parsed(path, parse_trust, problems) for key in file.keys]
-    if problems:
-        raise TrustError(*problems)
-    meant = [entry for entry in entries if is_meant(entry)]
-    numbers = {int(entry.where.rpartition(":")[2]) for entry in meant}
-    if meant:
-        kept = [line for number, line in enumerate(lines, start=1) if number not in numbers]
-        _rewrite(path, kept, parse_trust)
+    _text(path)  # what is missing is told before its folder is made
+    with _alone(path):
+        lines = _lines(path)
+        problems: list[Problem] = []
+        entries = [key for file in _parsed(path, parse_trust, problems) for key in file.keys]
+        if problems:
+            raise TrustError(*problems)
+        meant = [entry for entry in entries if is_meant(entry)]
+        numbers = {int(entry.where.rpartition(":")[2]) for entry in meant}
+        if meant:
+            kept = [line for number, line in enumerate(lines, start=1) if number not in numbers]
+            _rewrite(path, kept, parse_trust)
     return meant
 
 
@@ -107,13 +114,14 @@ def revoke(trust_file: Path, key: PublicKey, comment: str = "") -> Path:
         TrustError: the list cannot be read.
     """
     path = revoked_file(trust_file)
-    problems: list[Problem] = []
-    known = list(_parsed(path, parse_revoked, problems)) if path.exists() else []
-    if problems:
-        raise TrustError(*problems)
-    if not any(key in keys for keys in known):
-        words = " ".join(comment.split())
-        _rewrite(path, [*_lines(path), f"{key.ssh} {words}".rstrip()], parse_revoked)
+    with _alone(path):
+        problems: list[Problem] = []
+        known = list(_parsed(path, parse_revoked, problems)) if os.path.lexists(path) else []
+        if problems:
+            raise TrustError(*problems)
+        if not any(key in keys for keys in known):
+            words = " ".join(comment.split())
+            _rewrite(path, [*_lines(path), f"{key.ssh} {words}".rstrip()], parse_revoked)
     return path
 
 
@@ -132,7 +140,7 @@ def _merged(
         authorities=tuple(authorities),
         revoked=revoked,
         unusable=tuple(problem for file in files for problem in file.unusable),
-        files=tuple(map(str, present)),
+        files=tuple(map(shown_path, present)),
     )
 
 
@@ -141,13 +149,26 @@ def _parsed(
 ) -> Iterator[Said]:
     """Yield what a file says, or note its faults."""
     try:
-        yield parse(_text(path), str(path))
+        yield parse(_text(path), shown_path(path))
     except TrustFileError as error:
         problems.extend(error.problems)
 
 
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold off other runs that change a file of this folder: one's lines would be lost."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 def _lines(path: Path) -> list[str]:
-    return _text(path).split("\n")[:-1] if path.exists() else []
+    return _text(path).split("\n")[:-1] if os.path.lexists(path) else []
 
 
 def _rewrite(path: Path, lines: Sequence[str], parse: Callable[[str, str], object]) -> None:
@@ -156,14 +177,15 @@ def _rewrite(path: Path, lines: Sequence[str], parse: Callable[[str, str], objec
         parse(text, str(path))
     except TrustFileError as error:
         raise TrustError(*error.problems) from error
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_atomically(path, text.encode("utf-8"))
+    # Where the file is a link, as in a repository of dotfiles, what it leads to is written.
+    write_atomically(path.resolve(), text.encode("utf-8"))
 
 
 def _text(path: Path) -> str:
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        data = path.read_bytes()
+        with open_regular(path) as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            data = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise TrustError(Problem(str(path), f"cannot be read: {error.strerror}")) from error
     if mode & stat.S_IWOTH:

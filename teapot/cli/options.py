@@ -33,6 +33,8 @@ def common(command: Command) -> Command:
         logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", force=True)
         for chatty in ("httpcore", "httpx", "httpx2", "filelock", "urllib3", "fsspec"):
             logging.getLogger(chatty).setLevel(max(level, logging.INFO))
+        for worried in ("sigstore", "tuf"):  # their warnings are about themselves
+            logging.getLogger(worried).setLevel(logging.INFO if verbose else logging.ERROR)
         return command(*arguments, quiet=quiet, **named)
 
     return wrapped
@@ -102,7 +104,7 @@ def mix_options(command: Command) -> Command:
 @contextmanager
 def shown_progress(options: MixOptions, *, quiet: bool) -> Iterator[MixOptions]:
     """Show progress on stderr for what takes over a second; nothing where no one watches."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield options
         return
     from dataclasses import replace

@@ -11,6 +11,7 @@ from teapot.cli.app import harmless
 from teapot.cli.options import common
 from teapot.cli.show import print_json
 from teapot.cli.signing_options import signing_options
+from teapot.errors import UsageError
 
 if TYPE_CHECKING:
     from teapot.cli.signing_options import MakeSigner
@@ -43,9 +44,10 @@ def sign(
     """
     from teapot.usecases.signing import sign_keylessly, sign_manifest, sign_model_folder
 
+    _refuse_what_would_be_ignored(target, signer, keyless=keyless, config=sigstore_config)
     if target.is_dir():
         key = signer().needed_key()
-        written = [sign_model_folder(target, key, keyless=keyless)]
+        written = [sign_model_folder(target, key)]
         by = key.public.fingerprint
     elif keyless:
         written = sign_manifest(target, sign_keylessly(identity_token, sigstore_config))
@@ -60,3 +62,17 @@ def sign(
     for path in written:
         click.echo(harmless(f"signed    {path}"))
     click.echo(f"          by {by}")
+
+
+def _refuse_what_would_be_ignored(
+    target: Path, signer: MakeSigner, *, keyless: bool, config: Path | None
+) -> None:
+    if keyless and target.is_dir():
+        raise UsageError("a folder is signed with a key; leave out --sigstore")
+    if keyless and (signer.key is not None or signer.passphrase or signer.timestamp is not None):
+        told = "--sigstore signs with an identity; leave out --key, --passphrase and --timestamp"
+        raise UsageError(told)
+    if config is not None and not keyless:
+        raise UsageError("--sigstore-config goes with --sigstore")
+    if target.is_dir() and signer.timestamp is not None:
+        raise UsageError("the signature of a folder takes no timestamp; leave out --timestamp")

@@ -5,20 +5,38 @@ from __future__ import annotations
 import functools
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from teapot.cli.options import Command
+from teapot.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from teapot.keys import AskPassphrase
     from teapot.usecases.signing import KeySigner
 
-    MakeSigner = Callable[[], KeySigner]
+
+@dataclass(frozen=True, slots=True)
+class MakeSigner:
+    """What was said about the key; called, it finds the key and returns what signs with it."""
+
+    key: Path | None
+    passphrase: bool
+    timestamp: str | None
+
+    def __call__(self) -> KeySigner:
+        """Return what signs.
+
+        Raises:
+            SigningKeyError: the key is missing, unusable, open to others, or stays locked.
+        """
+        from teapot.usecases.signing import key_signer
+
+        ask = asker(insist=self.passphrase)
+        return key_signer(self.key, ask=ask, tell=_tell, timestamp_url=self.timestamp)
 
 
 def signing_options(command: Command) -> Command:
@@ -36,13 +54,7 @@ def signing_options(command: Command) -> Command:
     def wrapped(
         *arguments: Any, key: Path | None, passphrase: bool, timestamp: str | None, **named: Any
     ) -> Any:
-        from teapot.usecases.signing import key_signer
-
-        def signer() -> KeySigner:
-            ask = asker(insist=passphrase)
-            return key_signer(key, ask=ask, tell=_tell, timestamp_url=timestamp)
-
-        return command(*arguments, signer=signer, **named)
+        return command(*arguments, signer=MakeSigner(key, passphrase, timestamp), **named)
 
     return wrapped  # fmt: skip
 
@@ -52,8 +64,8 @@ def asker(*, insist: bool) -> AskPassphrase:
     from teapot.keys import PASSPHRASE_VARIABLE, ask_nobody
 
     def ask(what: str) -> bytes | None:
-        if insist or (sys.stdin.isatty() and not os.environ.get(PASSPHRASE_VARIABLE)):
-            return _prompted(f"Passphrase of {what}").encode("utf-8")
+        if insist or (_has_terminal() and not os.environ.get(PASSPHRASE_VARIABLE)):
+            return _prompted(f"Passphrase of {what}")
         return ask_nobody(what)
 
     return ask
@@ -61,18 +73,26 @@ def asker(*, insist: bool) -> AskPassphrase:
 
 def new_passphrase() -> bytes | None:
     """Ask for a new passphrase, twice; an empty one means none."""
-    text = _prompted("Passphrase for the new key (empty for none)", again=True)
-    return text.encode("utf-8") or None
+    return _prompted("Passphrase for the new key (empty for none)", again=True) or None
 
 
-def _prompted(question: str, *, again: bool = False) -> str:
-    # Without a terminal, getpass would warn and echo; a pipe is read as it is.
-    hidden = sys.stdin.isatty()
-    given: str = click.prompt(
-        question, hide_input=hidden, default="", show_default=False, err=True,
-        confirmation_prompt=again and hidden,
-    )  # fmt: skip
-    return given
+def _prompted(question: str, *, again: bool = False) -> bytes:
+    if _has_terminal():
+        given: str = click.prompt(
+            question, hide_input=True, default="", show_default=False, err=True,
+            confirmation_prompt=again,
+        )  # fmt: skip
+        return os.fsencode(given)
+    # Without a terminal, getpass would warn and echo; a pipe is read as it is, one line.
+    click.echo(f"{question}:", err=True)
+    line = sys.stdin.buffer.readline() if sys.stdin is not None else b""
+    if not line:
+        raise UsageError("standard input has ended, expected the passphrase on its first line")
+    return line.rstrip(b"\r\n")
+
+
+def _has_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _tell(text: str) -> None:

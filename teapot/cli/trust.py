@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,7 @@ def add(
     Compare the fingerprint that is printed with the owner's, over another channel.
     """
     from teapot.allowed_signers import TrustedKey
-    from teapot.keys import read_public_key
+    from teapot.keys import read_public_key, shown_path
     from teapot.trustfile import add_line, load_trust
 
     if not namespaces:
@@ -62,18 +63,26 @@ def add(
         principals=_principal(principal), key=read_public_key(public_key), where="",
         namespaces=namespaces, valid_after=_time(valid_after), valid_before=_time(valid_before),
     )  # fmt: skip
+    if entry.valid_after and entry.valid_before and entry.valid_after >= entry.valid_before:
+        raise UsageError("--valid-after is not before --valid-before: the key would never be valid")
     path = _place(in_project=in_project, file=file)
     try:
         line = entry.to_line()
     except ValueError as error:
         raise UsageError(str(error)) from error
-    if path.exists() and line in {key.to_line() for key in load_trust(path).keys}:
+    known = load_trust(path if path.exists() else None)
+    if entry.key in known.revoked:
+        told = (
+            f"was revoked in {known.revoked[entry.key]}; nobody believes it while that line stands"
+        )
+        raise TrustError(Problem(entry.key.fingerprint, told))
+    if path.exists() and line in {replace(key, comment="").to_line() for key in known.keys}:
         raise UsageError(Problem(str(path), f"trusts this key as {principal} already"))
     add_line(path, line)
     if as_json:
         print_json({"file": str(path), **_value(entry)})
         return
-    click.echo(f"{entry.key.fingerprint} is trusted as {harmless(principal)} in {path}")
+    click.echo(harmless(f"{entry.key.fingerprint} is trusted as {principal} in {shown_path(path)}"))
 
 
 @trust.command("list")
@@ -94,6 +103,10 @@ def list_(given: Path | None, quiet: bool, as_json: bool) -> None:
                     {"identity": part.identity, "issuer": part.issuer, "where": part.where}
                     for part in found.identities
                 ],
+                "authorities": [
+                    {"certificate": part.certificate, "where": part.where}
+                    for part in found.authorities
+                ],
                 "revoked": [
                     {"fingerprint": key.fingerprint, "where": where}
                     for key, where in found.revoked.items()
@@ -103,10 +116,12 @@ def list_(given: Path | None, quiet: bool, as_json: bool) -> None:
         return
     for entry in found.keys:
         ending = "  REVOKED" if entry.key in found.revoked else ""
-        line = f"{entry.principals}  {entry.key.fingerprint}  {entry.where}{ending}"
+        line = f"{entry.principals}  {entry.key.fingerprint}  {entry.where}{_limits(entry)}{ending}"
         click.echo(harmless(line))
     for part in found.identities:
         click.echo(harmless(f"{part.identity} by {part.issuer}  {part.where}"))
+    for authority in found.authorities:
+        click.echo(harmless(f"timestamps by {authority.certificate}  {authority.where}"))
     for key, where in found.revoked.items():
         click.echo(harmless(f"revoked  {key.fingerprint}  {where}"))
     for problem in () if quiet else found.unusable:
@@ -166,8 +181,10 @@ def _keys_meant(key: str, place: Path) -> list[PublicKey]:
     known = [(entry.principals, entry.key) for entry in load_trust().keys]
     if place.exists():
         known += [(entry.principals, entry.key) for entry in load_trust(place).keys]
-    known += [(stored.name, stored.public) for stored in KeyStore.of_user().list()]
     found = [public for name, public in known if key in (name, public.fingerprint)]
+    if not found:  # only now: a store that cannot be read must not keep a key from being revoked
+        stored = KeyStore.of_user().list()
+        found = [one.public for one in stored if key in (one.name, one.public.fingerprint)]
     if not found:
         told = "is no key in a trust file or in your store, and no file of a public key"
         raise TrustError(Problem(key, told))
@@ -196,6 +213,18 @@ def _time(text: str | None) -> Any:
         return parse_time(text) if text is not None else None
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def _limits(entry: TrustedKey) -> str:
+    """Return what limits the trust in a line, to be shown after it; empty where nothing does."""
+    from teapot.allowed_signers import NAMESPACE
+
+    told = [] if entry.covers(NAMESPACE) else [f"only for {entry.namespaces}"]
+    if entry.valid_after is not None:
+        told.append(f"after {entry.valid_after:%Y-%m-%d %H:%M:%S UTC}")
+    if entry.valid_before is not None:
+        told.append(f"before {entry.valid_before:%Y-%m-%d %H:%M:%S UTC}")
+    return f"  {', '.join(told)}" if told else ""
 
 
 def _value(entry: TrustedKey) -> dict[str, Any]:

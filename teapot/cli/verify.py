@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     "--trust", type=click.Path(path_type=Path), metavar="FILE", help="Believe this trust file only."
 )
 @click.option("--expect", metavar="SHA256", help="The manifest must have this SHA-256.")
+@click.option("--signer", metavar="PRINCIPAL", help="Only this principal may have signed.")
 @click.option(
     "--threshold",
     type=click.IntRange(min=1),
@@ -112,7 +113,7 @@ def _show(verification: Verification) -> None:
     for result in verification.results:
         for line in _lines(result):
             click.echo(harmless(line))
-    click.echo(f"{_summary(verification)}\n")
+    click.echo(f"{harmless(_summary(verification))}\n")
 
 
 def _lines(result: CheckResult) -> list[str]:

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from teapot.datafile import measure_data
+from teapot.digest import split_digests
 from teapot.errors import DataError, Problem, UsageError
 from teapot.files import OutputPaths
 from teapot.index import DIGEST_BYTES
 from teapot.ledger import read_ledger
-from teapot.ledgeraudit import audit_ledger
+from teapot.ledgeraudit import account_of, auditing
 from teapot.merkle import BLOCK_LEAVES, PathBuilder
 from teapot.model.manifest import Manifest
 from teapot.proof import Leaf, Proof
-from teapot.sorted_digests import DigestSorter, split
+from teapot.sorted_digests import DigestSorter
 from teapot.usecases.onerecord import content_digest_of, digest_of_record
 from teapot.usecases.verify import VerifyOptions, believed_manifest
 
@@ -91,14 +92,7 @@ def _absence(composition: _Composition, query: str) -> Proven:
         tempfile.TemporaryDirectory(prefix="teapot-prove-") as folder,
         DigestSorter(stated.records) as contents,
     ):
-        ledger = composition.manifest.ledger
-        claimed = Path(folder, "claimed")
-        account = audit_ledger(composition.paths.ledger, claimed, ledger.rows, stated.records)
-        if (account.rows_sha256, account.contents_root) != (
-            ledger.rows_sha256, stated.contents_root,
-        ):  # fmt: skip
-            told = "is not what its manifest states; run `teapot verify`"
-            raise DataError(Problem(str(composition.paths.ledger), told))
+        _check_ledger(composition, Path(folder))
         for batch in read_ledger(composition.paths.ledger):
             kept = [bytes.fromhex(row["content_digest"]) for row in batch if row["lines"]]
             contents.add(b"".join(kept))
@@ -108,6 +102,19 @@ def _absence(composition: _Composition, query: str) -> Proven:
         name=f"{composition.paths.stem}.absent-{content.hex()[:16]}",
         sentence=f"no record of {stated.name} has the content with sha256 {content.hex()}",
     )
+
+
+def _check_ledger(composition: _Composition, scratch: Path) -> None:
+    """Refuse a ledger that is not the one stated, using a folder for what is left over."""
+    data, ledger = composition.manifest.data, composition.manifest.ledger
+    path = composition.paths.ledger
+    sizes = {"rows": ledger.rows, "lines": data.records}
+    with auditing(path, scratch / "claimed", **sizes) as future:
+        account = account_of(future, path)
+    found = account.rows_sha256, account.contents_root
+    if found != (ledger.rows_sha256, data.contents_root):
+        told = "is not what its manifest states; run `teapot verify`"
+        raise DataError(Problem(str(path), told))
 
 
 def _neighbours(contents: DigestSorter, content: bytes, size: int) -> list[Leaf]:
@@ -153,9 +160,9 @@ def _proof(composition: _Composition, kind: str, digest: bytes, leaves: Iterable
 def _line_of(composition: _Composition, query: str, digests: Path) -> int:
     """Return the line that a query names: a number, a file, a record digest or an id."""
     records = composition.manifest.data.records
-    if query.isdecimal() and 1 <= int(query) <= records:
+    if query.isdecimal() and len(query) < 20 and 1 <= int(query) <= records:
         return int(query)
-    if Path(query).is_file():
+    if _is_file(query):
         wanted = digest_of_record(Path(query))
         lines = list(_lines_with(digests, wanted))
         if not lines:
@@ -165,6 +172,7 @@ def _line_of(composition: _Composition, query: str, digests: Path) -> int:
             )
             raise DataError(Problem(query, told))
         return lines[0]
+    _check_ledger(composition, digests.parent)
     lines = [line for line, names in _named(composition) if query in names]
     if not lines:
         told = f"is no line (1 to {records:,}), no id or digest in the data file, and no file"
@@ -183,8 +191,15 @@ def _named(composition: _Composition) -> Iterator[tuple[int, tuple[str, ...]]]:
             yield from ((line, names) for line in row["lines"])
 
 
+def _is_file(query: str) -> bool:
+    try:
+        return Path(query).is_file()
+    except OSError:  # an id may be longer than any file name
+        return False
+
+
 def _content_of(query: str) -> bytes:
-    if Path(query).is_file():
+    if _is_file(query):
         return content_digest_of(Path(query))
     try:
         digest = bytes.fromhex(query)
@@ -206,6 +221,6 @@ def _blocks(digests: Path) -> Iterator[tuple[int, list[bytes]]]:
     start = 0
     with digests.open("rb") as file:
         while data := file.read(BLOCK_LEAVES * DIGEST_BYTES):
-            block = split(data)
+            block = split_digests(data)
             yield start, block
             start += len(block)

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from teapot.canonical import loads
+from teapot.canonical import CanonicalError, loads
 from teapot.digest import sha256_file, sha256_hex
 from teapot.errors import (
     ConfigError,
     DataError,
+    MissingExtraError,
     PluginError,
     Problem,
     SourceError,
@@ -73,14 +74,8 @@ def check_published(paths: OutputPaths, manifest: bytes) -> Iterator[CheckResult
     published = PUBLISHED_FOLDER / paths.manifest.name
     if not published.is_file() or published.resolve() == paths.manifest.resolve():
         return
-    data = published.read_bytes()
-    is_same = data == manifest
-    yield CheckResult(
-        name="published", status=Status.OK if is_same else Status.FAULT,
-        compared=f"the manifest with the one published as {published}",
-        expected=f"sha256 {sha256_hex(data)}", found=f"sha256 {sha256_hex(manifest)}",
-        details=() if is_same else tuple(_json_differences(data, manifest)),
-    )  # fmt: skip
+    told = f"the manifest with the one published as {published}"
+    yield _compare_manifests("published", told, published.read_bytes(), manifest)
 
 
 def check_rebuild(
@@ -108,7 +103,7 @@ def check_rebuild(
                 expected="a mix", found=str(error).split("\n", maxsplit=1)[0],
             )  # fmt: skip
             return
-    yield _compared_rebuild(believed, again, f"{compared} from {config}")
+    yield _compare_manifests("rebuild", f"{compared} from {config}", believed, again)
 
 
 def find_config(manifest: Manifest) -> Path | None:
@@ -139,6 +134,8 @@ def _check_source(
         sha256, size = _digest(source, spec, given, context)
     except SourceError as error:
         return _Skipped(f"out of reach ({error.problems[0].message})")
+    except MissingExtraError as error:
+        return _Skipped(str(error))
     except (DataError, PluginError) as error:
         return _source_result(name, Status.FAULT, compared, source.sha256, str(error))
     is_ok = (sha256, size) == (source.sha256, source.bytes)
@@ -165,17 +162,21 @@ def _digest(
     return identity.sha256, identity.bytes
 
 
-def _compared_rebuild(believed: bytes, again: bytes, compared: str) -> CheckResult:
-    expected, found = loads(believed), loads(again)
-    versions = [_pop_versions(expected), _pop_versions(found)]
-    details = list(_unlike(expected, found))[:_SHOWN]
-    if versions[0] != versions[1]:
-        made, here = (_shown_versions(part) for part in versions)
-        details.append(f"made by {made}; made again by {here}")
+def _compare_manifests(name: str, compared: str, expected: bytes, found: bytes) -> CheckResult:
+    """Compare two manifests but for the versions that made them: those need not be the same."""
+    try:
+        values = loads(expected), loads(found)
+        made, here = (_shown_versions(_pop_versions(value)) for value in values)
+    except (CanonicalError, KeyError, TypeError, AttributeError) as error:
+        told = f"one of the two is no manifest ({error})"
+        return CheckResult(name=name, status=Status.FAULT, compared=compared, found=told)
+    details = list(_unlike(*values))[:_SHOWN]
+    status = Status.OK if values[0] == values[1] else Status.FAULT
+    if made != here:
+        details.append(f"made by {made}; the other by {here}")
     return CheckResult(
-        name="rebuild", status=Status.OK if expected == found else Status.FAULT,
-        compared=compared, expected=f"manifest sha256 {sha256_hex(believed)}",
-        found=f"manifest sha256 {sha256_hex(again)}", details=tuple(details),
+        name=name, status=status, compared=compared, expected=f"sha256 {sha256_hex(expected)}",
+        found=f"sha256 {sha256_hex(found)}", details=tuple(details),
     )  # fmt: skip
 
 
@@ -187,10 +188,6 @@ def _pop_versions(statement: Any) -> dict[str, str]:
 
 def _shown_versions(versions: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
-
-
-def _json_differences(first: bytes, second: bytes) -> Iterator[str]:
-    yield from list(_unlike(loads(first), loads(second)))[:_SHOWN]
 
 
 def _unlike(expected: Any, found: Any, path: str = "") -> Iterator[str]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from teapot.allowed_signers import NAMESPACE, TrustedKey
 from teapot.bundle import Bundle, BundleError
 from teapot.datafile import open_beside
 from teapot.digest import sha256_file, sha256_hex
-from teapot.errors import DataError, Problem, UsageError
+from teapot.errors import DataError, Problem
 from teapot.files import OutputPaths, recover, write_atomically
 from teapot.keys import (
     DEFAULT_NAME,
@@ -19,12 +21,16 @@ from teapot.keys import (
     StoredKey,
     ask_nobody,
     find_signing_key,
+    named_key_file,
+    shown_path,
 )
 from teapot.manifestfile import MAX_BYTES, read_manifest
 from teapot.signing import PrivateKey
 from teapot.trustfile import add_line, load_trust, user_trust_file
-from teapot.usecases.compose import Signer
 from teapot.usecases.targets import compositions_of
+
+if TYPE_CHECKING:
+    from teapot.usecases.compose import Signer
 
 SELF = "self"
 """The principal under which a user's own first key stands in the user's own trust file."""
@@ -50,20 +56,31 @@ class KeySigner:
 
     def __call__(self, manifest: bytes) -> bytes:
         """Return the bundle over a manifest's bytes."""
-        key = self.needed_key()
+        key = self._found_key() or PrivateKey.generate()
         bundle = Bundle.sign(manifest, key)
         if self.timestamp_url is not None:
             bundle = _stamped(bundle, self.timestamp_url)
+        self._keep(key)  # last, so that a run that fails makes no key
         return bundle.to_bytes()
 
     def needed_key(self) -> PrivateKey:
         """Return the key to sign with, made now if the user has none."""
+        return self._keep(self._found_key() or PrivateKey.generate())
+
+    def _found_key(self) -> PrivateKey | None:
         if self.key is None:
-            self.key = PrivateKey.generate()
-            stored = new_key(DEFAULT_NAME, self.key, None)
+            # A long run ago there was none; another may have made it meanwhile.
+            self.key = find_signing_key(None)
+        return self.key
+
+    def _keep(self, key: PrivateKey) -> PrivateKey:
+        """Make a key the user's own if they have none yet, and say so."""
+        if self.key is None:
+            stored = new_key(DEFAULT_NAME, key, None)
+            self.key = key
             self.tell(
                 f"made your signing key {stored.public.fingerprint}\n"
-                f"  in {stored.path}; it is trusted in {user_trust_file()}\n"
+                f"  in {shown_path(stored.path)}; {shown_path(user_trust_file())} trusts it\n"
                 "  others need its public half: teapot keys export-public"
             )
         return self.key
@@ -78,10 +95,16 @@ def key_signer(
 ) -> KeySigner:
     """Return what signs with the key given, else the environment's, else the user's own.
 
+    A key file in a git work tree is told: it is one commit away from everybody.
+
     Raises:
         SigningKeyError: the key is missing, unusable, open to others, or stays locked.
     """
-    return KeySigner(find_signing_key(given, ask), tell, timestamp_url)
+    key = find_signing_key(given, ask)
+    file = named_key_file(given)
+    if file is not None and _lies_in_work_tree(file):
+        tell(f"warning: {file}: lies in a git work tree; one commit gives it away")
+    return KeySigner(key, tell, timestamp_url)
 
 
 def new_key(name: str, key: PrivateKey, passphrase: bytes | None) -> StoredKey:
@@ -91,13 +114,23 @@ def new_key(name: str, key: PrivateKey, passphrase: bytes | None) -> StoredKey:
         SigningKeyError: the name is taken or is no name.
         TrustError: the trust file cannot be read.
     """
-    trust = load_trust()
-    stored = KeyStore.of_user().add(name, key, passphrase)
-    if not any(entry.key == key.public for entry in trust.keys):
+    path = user_trust_file()
+    trusted = load_trust(path).keys if os.path.lexists(path) else ()
+    store = KeyStore.of_user()
+    stored = store.add(name, key, passphrase)
+    if not any(entry.key == key.public for entry in trusted):
         principal = SELF if name == DEFAULT_NAME else f"{SELF}/{name}"
         entry = TrustedKey(principals=principal, key=key.public, where="", namespaces=NAMESPACE)
-        add_line(user_trust_file(), entry.to_line())
+        try:
+            add_line(path, entry.to_line())
+        except BaseException:
+            store.discard(stored)  # else the next run would sign with what nobody trusts
+            raise
     return stored
+
+
+def _lies_in_work_tree(file: Path) -> bool:
+    return any(os.path.lexists(folder / ".git") for folder in file.resolve().parents)
 
 
 def _stamped(bundle: Bundle, url: str) -> Bundle:
@@ -112,7 +145,7 @@ def sign_manifest(target: Path, signer: Signer) -> list[Path]:
     """Sign manifests that lie there, and return the signatures' paths.
 
     A signature by the same key is replaced. Where others have signed, theirs stay, and this one
-    gets a name with the first digits of its key's fingerprint, for verifiers who ask for several.
+    gets a name with eight hex digits of its key's fingerprint, for verifiers who ask for several.
 
     Raises:
         UsageError: the target names no manifest.
@@ -178,15 +211,12 @@ def sign_keylessly(identity_token: str | None, config: Path | None) -> Signer:
     return signer
 
 
-def sign_model_folder(folder: Path, key: PrivateKey, *, keyless: bool = False) -> Path:
+def sign_model_folder(folder: Path, key: PrivateKey) -> Path:
     """Sign every file of a folder in the OpenSSF Model Signing format; return the signature.
 
     Raises:
-        UsageError: a folder is to be signed without a key.
         DataError: the folder is empty, or holds what cannot be signed.
     """
     from teapot.signed_folder import sign_folder
 
-    if keyless:
-        raise UsageError("a folder is signed with a key; leave out --sigstore")
     return sign_folder(folder, key)

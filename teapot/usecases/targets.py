@@ -32,27 +32,35 @@ def compositions_of(targets: Iterable[Path]) -> list[OutputPaths]:
     Raises:
         UsageError: a target is missing or no part of a composition, or there is nothing to verify.
     """
-    found: dict[Path, OutputPaths] = {}
     given = list(targets)
-    for target in given:
-        for paths in _of_target(target):
-            found[paths.data.absolute()] = paths
-    if not given:
-        found = {paths.data.absolute(): paths for paths in _in_project(Path())}
-        if not found:
-            told = f"no *{MANIFEST} in this project; name a manifest, a data file or a folder"
-            raise UsageError(told)
-    return list(found.values())
+    if given:
+        return _each_once(paths for target in given for paths in _of_target(target))
+    found = _each_once(_in_project(Path()))
+    if not found:
+        told = f"no *{MANIFEST} in this project; name a manifest, a data file or a folder"
+        raise UsageError(told)
+    return found
+
+
+def compositions_in(folder: Path) -> list[OutputPaths]:
+    """Return the compositions whose manifest or signature lies in a folder, each once."""
+    return _each_once(_of_names(folder, (path.name for path in folder.iterdir())))
+
+
+def _each_once(found: Iterable[OutputPaths]) -> list[OutputPaths]:
+    return list({paths.data.absolute(): paths for paths in found}.values())
 
 
 def _of_target(target: Path) -> Iterator[OutputPaths]:
     if target.is_dir():
-        stems = sorted(target.glob(f"*{MANIFEST}"))
-        bundles = sorted(target.glob(f"*{MANIFEST.removesuffix('.json')}*.sigstore.json"))
-        yield from filter(None, map(composition_of, [*stems, *bundles]))
+        found = compositions_in(target)
+        if not found:
+            raise UsageError(Problem(str(target), f"holds no *{MANIFEST}, so nothing to verify"))
+        yield from found
         return
     paths = composition_of(target)
-    if not os.path.lexists(target):
+    is_on_its_way = paths is not None and paths.run_folder.is_dir()  # a run was killed: `recover`
+    if not os.path.lexists(target) and not is_on_its_way:
         raise UsageError(Problem(str(target), "no such file or folder"))
     if paths is None:
         told = (
@@ -68,9 +76,16 @@ def _in_project(root: Path) -> Iterator[OutputPaths]:
         folders[:] = sorted(
             name for name in folders if name not in _NOT_PROJECT and not name.startswith(".")
         )
-        for name in sorted(files):
-            if name.endswith(MANIFEST) and name != MANIFEST:
-                yield _named(Path(folder, name), name.removesuffix(MANIFEST))
+        yield from _of_names(Path(folder), files)
+
+
+def _of_names(folder: Path, names: Iterable[str]) -> Iterator[OutputPaths]:
+    """Yield the compositions of which a manifest or a signature is among the names of a folder."""
+    for name in sorted(names):
+        if name.endswith(MANIFEST) or _BUNDLE.fullmatch(name):
+            paths = composition_of(folder / name)
+            if paths is not None:
+                yield paths
 
 
 def _named(path: Path, stem: str) -> OutputPaths:

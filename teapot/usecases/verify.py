@@ -8,7 +8,7 @@ this module makes a `Verified`, and what trains takes nothing else.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -52,21 +52,31 @@ _SEAL = object()
 class VerifyOptions:
     """What a verification leans on and goes into.
 
-    `at` is the time at which keys must be valid. `expect` pins the manifest's SHA-256. With
-    `allow_unsigned`, files that nobody trusted has signed are checked against each other all the
-    same. `mix` says where modules and sources lie, and whether the network may be used.
+    `at` is the time at which keys must be valid. `expect` pins the manifest's SHA-256, `signer` the
+    principal who alone may have signed. With `allow_unsigned`, files that nobody trusted has signed
+    are checked against each other all the same. `mix` says where modules and sources lie, and
+    whether the network may be used.
     """
 
     trust: Path | None = None
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     expect: str | None = None
     threshold: int = 1
+    signer: str | None = None
     allow_unsigned: bool = False
     manifest_only: bool = False
     keyless_config: Path | None = None
     rebuild: bool = False
     config: Path | None = None
     mix: MixOptions = field(default_factory=MixOptions)
+
+    def believed(self) -> Trust:
+        """Return whom to believe.
+
+        Raises:
+            TrustError: a trust file is missing or cannot be read.
+        """
+        return replace(load_trust(self.trust), principal=self.signer)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,10 +93,10 @@ class Verified:
     manifest: Manifest
     manifest_sha256: str
     signers: tuple[Signer, ...]
-    seal: object = field(repr=False)
+    seal: InitVar[object]
 
-    def __post_init__(self) -> None:
-        if self.seal is not _SEAL:
+    def __post_init__(self, seal: object) -> None:
+        if seal is not _SEAL:
             raise TypeError("only teapot.verify makes a Verified")
 
     def lines(self) -> Iterator[bytes]:
@@ -120,7 +130,7 @@ def verify(*targets: str | Path, options: VerifyOptions | None = None) -> list[V
     options = options or VerifyOptions()
     if options.threshold < 1:
         raise UsageError("the threshold of signers is 1 at least")
-    trust = load_trust(options.trust)
+    trust = options.believed()
     found = compositions_of([Path(target) for target in targets])
     if options.expect is not None and len(found) > 1:
         raise UsageError(f"--expect pins one manifest, and the targets name {len(found)}")
@@ -151,23 +161,24 @@ def verified(target: str | Path, options: VerifyOptions | None = None) -> Verifi
 def believed_manifest(
     target: str | Path, options: VerifyOptions | None = None
 ) -> tuple[OutputPaths, Manifest]:
-    """Return one manifest that somebody trusted has signed; its data was not looked at.
+    """Return one manifest that somebody trusted has signed; nothing else was looked at.
 
     Raises:
         DataError, UnsignedError, UntrustedError, UsageError: as `verified` does.
     """
-    options = replace(options or VerifyOptions(), manifest_only=True, rebuild=False)
-    verifier, _ = _proven(target, replace(options, mix=replace(options.mix, offline=True)))
+    verifier, _ = _proven(target, options or VerifyOptions(), form_only=True)
     assert verifier.manifest is not None  # noqa: S101 - _proven lets no other through
     return verifier.paths, verifier.manifest
 
 
-def _proven(target: str | Path, options: VerifyOptions) -> tuple[_Verifier, Verification]:
+def _proven(
+    target: str | Path, options: VerifyOptions, *, form_only: bool = False
+) -> tuple[_Verifier, Verification]:
     """Return what has walked through one composition without finding anything wrong."""
     found = compositions_of([Path(target)])
     if len(found) != 1:
         raise UsageError(Problem(str(target), f"names {len(found)} compositions, expected one"))
-    verifier = _Verifier(found[0], load_trust(options.trust), options)
+    verifier = _Verifier(found[0], options.believed(), options, form_only=form_only)
     verification = verifier.run()
     if verification.is_ok and verifier.manifest is not None:
         return verifier, verification
@@ -184,8 +195,11 @@ def _proven(target: str | Path, options: VerifyOptions) -> tuple[_Verifier, Veri
 class _Verifier:
     """One walk through the checks of one composition."""
 
-    def __init__(self, paths: OutputPaths, trust: Trust, options: VerifyOptions) -> None:
+    def __init__(
+        self, paths: OutputPaths, trust: Trust, options: VerifyOptions, *, form_only: bool = False
+    ) -> None:
         self.paths = paths
+        self._form_only = form_only
         self._trust = trust
         self._options = options
         self.manifest: Manifest | None = None
@@ -211,6 +225,10 @@ class _Verifier:
         payload = signatures.payload
         if payload is not None:
             yield self._payload(payload, found)
+        elif not isinstance(found, bytes):
+            yield found
+        elif self._options.allow_unsigned:
+            yield from self._unproven(signatures, found)
         pin = self._pin(payload, found)
         if pin is not None:
             yield pin
@@ -262,6 +280,12 @@ class _Verifier:
             else ("the signed manifest is the one inside the bundle; it is what follows",),
         )
 
+    def _unproven(self, signatures: Signatures, found: bytes) -> Iterator[CheckResult]:
+        """Yield a fault for each payload, signed by nobody trusted, that the manifest is not."""
+        for payload in dict.fromkeys(signatures.unproven):
+            if payload != found:
+                yield replace(self._payload(payload, found), details=())
+
     def _pin(self, payload: bytes | None, found: bytes | CheckResult) -> CheckResult | None:
         """Compare the manifest with the one that the caller has pinned."""
         expect = self._options.expect
@@ -304,6 +328,8 @@ class _Verifier:
             return
         self.manifest = manifest
         yield check_sums(manifest)
+        if self._form_only:
+            return
         yield from self._files(manifest)
         yield _recipe(manifest, stated_recipe_sha256(believed))
         yield from check_sources(manifest, self._options.mix, self._options.config)

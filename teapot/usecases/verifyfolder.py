@@ -13,8 +13,7 @@ from teapot.files import OutputPaths
 from teapot.model.verification import CheckResult, Status, Verification
 from teapot.model_signing import SIGNATURE_NAME, FolderStatement, FolderStatementError
 from teapot.signed_folder import check_folder
-from teapot.trustfile import load_trust
-from teapot.usecases.targets import compositions_of
+from teapot.usecases.targets import compositions_in
 from teapot.usecases.verify import VerifyOptions, not_looked_at
 
 
@@ -46,7 +45,7 @@ def _checks(folder: Path, options: VerifyOptions) -> Iterator[CheckResult]:
         )  # fmt: skip
         return
     signatures = judge_bundles(
-        [BundleFile(name=SIGNATURE_NAME, data=data)], load_trust(options.trust), at=options.at,
+        [BundleFile(name=SIGNATURE_NAME, data=data)], options.believed(), at=options.at,
         threshold=options.threshold, keyless_config=options.keyless_config,
     )  # fmt: skip
     yield from signatures.results
@@ -67,7 +66,7 @@ def _checks(folder: Path, options: VerifyOptions) -> Iterator[CheckResult]:
 
 def _listed(folder: Path) -> list[str]:
     """Return the names of the files that the manifests in a folder speak for."""
-    return [path.name for paths in compositions_of([folder]) for path in _files(paths)]
+    return [path.name for paths in compositions_in(folder) for path in _files(paths)]
 
 
 def _files(paths: OutputPaths) -> list[Path]:

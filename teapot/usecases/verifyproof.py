@@ -11,7 +11,6 @@ from teapot.errors import DataError, Problem, UsageError
 from teapot.manifestfile import read_manifest
 from teapot.model.verification import CheckResult, Status, Verification
 from teapot.proof import MAX_BYTES, Proof
-from teapot.trustfile import load_trust
 from teapot.usecases.onerecord import content_digest_of, digest_of_record
 from teapot.usecases.verify import (
     VerifyOptions,
@@ -76,7 +75,7 @@ class _Checker:
         ]
         if files:
             found = judge_bundles(
-                files, load_trust(self._options.trust), at=self._options.at,
+                files, self._options.believed(), at=self._options.at,
                 threshold=self._options.threshold, keyless_config=self._options.keyless_config,
             )  # fmt: skip
             return allowed_unsigned(found) if self._options.allow_unsigned else found

@@ -1,0 +1,6 @@
+"""The bundle is larger than any that is read."""
+
+from tests.support.attacks import BUNDLE
+
+with BUNDLE.open("ab") as file:
+    file.truncate(1 << 30)

@@ -1,0 +1,6 @@
+"""The trusted key signs counts that sum, but are not those of the ledger."""
+
+from tests.support.attacks import MANIFEST, sign, swap
+
+swap(MANIFEST, b'"think-unclosed": 1', b'"duplicate": 1')
+sign()

@@ -1,0 +1,5 @@
+"""The data file is emptied."""
+
+from tests.support.attacks import DATA
+
+DATA.write_bytes(b"")

@@ -1,0 +1,6 @@
+"""The data file is a symbolic link to itself."""
+
+from tests.support.attacks import DATA
+
+DATA.unlink()
+DATA.symlink_to(DATA)

@@ -1,0 +1,5 @@
+"""The ledger is taken away."""
+
+from tests.support.attacks import LEDGER
+
+LEDGER.unlink()

@@ -1,0 +1,5 @@
+"""A row of the ledger names another module than it came from."""
+
+from tests.support.attacks import edit_ledger
+
+edit_ledger(lambda rows: rows[4].update(module="tea/green"))
