@@ -102,7 +102,7 @@ class ContentChecks:
             details=faults[:MAX_SHOWN],
         )  # fmt: skip
         yield CheckResult.compare(
-            "contents", "RFC 9162 tree hash over the content digests of the kept rows, in order",
+            "contents", "RFC 9162 tree hash over pages of the kept rows' content digests, in order",
             expected=f"{data.contents_root}, {counted(data.contents, 'content')}",
             found=f"{account.contents_root}, {counted(account.contents, 'content')}",
         )  # fmt: skip

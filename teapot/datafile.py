@@ -174,7 +174,7 @@ def _line_digests(file: BufferedReader, start: int, stop: int) -> Iterator[bytes
         if filled > MAX_LINE_BYTES:
             raise _LineError(f"is longer than {MAX_LINE_BYTES:,} bytes")
         if filled * 2 > len(buffer):
-            buffer = bytearray(len(buffer) * 2)
+            buffer = bytearray(min(len(buffer) * 2, MAX_LINE_BYTES + 1))
         buffer[:filled] = rest
     if filled and not skips:
         raise _LineError("has no LF at its end: the file was cut")

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy
 
+from teapot.contents import ContentsFacts, hash_contents
 from teapot.digest import HashingWriter, split_digests
 from teapot.index import RecordIndex
 from teapot.interfaces import Progress
-from teapot.merkle import BLOCK_LEAVES, MerkleTree
+from teapot.merkle import MerkleTree
 from teapot.mixing import Mix
 from teapot.sorted_digests import sorted_once
 from teapot.spool import LineSpool
@@ -26,14 +27,6 @@ class DataFacts:
     sha256: str
     bytes: int
     records: int
-    merkle_root: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ContentsFacts:
-    """How many unlike contents there are, and the root of the tree over their sorted digests."""
-
-    count: int
     merkle_root: str
 
 
@@ -61,14 +54,8 @@ def write_data(mix: Mix, spool: LineSpool, path: Path, progress: Progress) -> Da
     )
 
 
-def hash_contents(index: RecordIndex, mix: Mix) -> ContentsFacts:
-    """Return how many contents the data file has, and the tree over their sorted digests.
-
-    With leaves in order, two neighbours prove that nothing lies between them.
-    """
+def contents_of(index: RecordIndex, mix: Mix) -> ContentsFacts:
+    """Return how many contents the data file has, and the tree over them."""
     kept = numpy.unique(mix.order)
-    contents = split_digests(sorted_once(index.digest_keys()[kept].astype(">u8").tobytes()))
-    tree = MerkleTree()
-    for start in range(0, len(contents), BLOCK_LEAVES):
-        tree.extend(contents[start : start + BLOCK_LEAVES])
-    return ContentsFacts(count=len(contents), merkle_root=tree.root().hex())
+    contents = sorted_once(index.digest_keys()[kept].astype(">u8").tobytes())
+    return hash_contents([split_digests(contents)])

@@ -164,14 +164,17 @@ def find_signing_key(
 def named_key_file(given: Path | None) -> Path | None:
     """Return the file that the user points to: the one given, else `$TEAPOT_SIGNING_KEY`'s.
 
-    None where that variable holds PEM text, or nothing.
+    None where that variable holds PEM text, or is not set.
 
     Raises:
-        SigningKeyError: the variable holds neither PEM text nor the path of a file.
+        SigningKeyError: the variable is empty, or neither PEM text nor the path of a file.
     """
     named = _variable()
-    if given is not None or not named or named.startswith("-----BEGIN"):
+    if given is not None or named is None or named.startswith("-----BEGIN"):
         return given
+    if not named:
+        told = "is set but empty, as a secret that CI lacks; unset it to sign with your own key"
+        raise SigningKeyError(Problem(f"${KEY_VARIABLE}", told))
     if not os.path.lexists(named):
         told = (
             "is neither PEM text nor the path of a file (what it holds is not shown: it may be "
@@ -220,8 +223,9 @@ def read_public_key(path: Path) -> PublicKey:
         raise SigningKeyError(Problem(str(path), str(error))) from error
 
 
-def _variable() -> str:
-    return os.environ.get(KEY_VARIABLE, "").strip()
+def _variable() -> str | None:
+    value = os.environ.get(KEY_VARIABLE)
+    return value if value is None else value.strip()
 
 
 def _stored(path: Path) -> StoredKey:

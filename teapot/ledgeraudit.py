@@ -9,6 +9,7 @@ Memory does not grow with the rows: claims go to a scratch file, one 32-byte slo
 from __future__ import annotations
 
 import mmap
+import os
 import re
 import resource
 from collections import Counter
@@ -26,12 +27,12 @@ import pyarrow as arrow
 from numpy.typing import NDArray
 from pyarrow import parquet
 
+from teapot.contents import hash_contents
 from teapot.datafile import open_beside
 from teapot.errors import DataError, Problem
 from teapot.index import DIGEST_BYTES
 from teapot.ledger import LEDGER, NOT_DRAWN
 from teapot.ledgerlines import canonical_lines
-from teapot.merkle import MerkleTree
 from teapot.processes import OwnProcesses
 from teapot.sorted_digests import DigestSorter
 
@@ -173,9 +174,7 @@ class _Audit:
     def account(self) -> LedgerAccount:
         """Return what was counted."""
         self._claims.flush()
-        tree = MerkleTree()
-        for block in self._contents.blocks():
-            tree.extend(block)
+        contents = hash_contents(self._contents.blocks())
         return LedgerAccount(
             rows=self._rows,
             rows_sha256=self._hash.hexdigest(),
@@ -183,8 +182,8 @@ class _Audit:
             sources=dict(self._sources),
             licenses=dict(self._licenses),
             claims=self._claims.made,
-            contents=tree.leaves,
-            contents_root=tree.root().hex(),
+            contents=contents.count,
+            contents_root=contents.merkle_root,
             faults=tuple(self._faults),
         )
 
@@ -249,7 +248,10 @@ class _Claims:
         self._lines = lines
         self._gathered: list[tuple[NDArray[numpy.int64], NDArray[numpy.uint8]]] = []
         with path.open("w+b") as file:
-            file.truncate(max(lines, 1) * DIGEST_BYTES)
+            size = max(lines, 1) * DIGEST_BYTES
+            file.truncate(size)
+            if hasattr(os, "posix_fallocate"):  # a full disk is an error now, not a signal later
+                os.posix_fallocate(file.fileno(), 0, size)
             self._map = mmap.mmap(file.fileno(), 0)
 
     def put(self, lines: NDArray[numpy.int64], digests: NDArray[numpy.uint8]) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from teapot.canonical import CanonicalError, dumps, dumps_readable, loads
+from teapot.contents import page_count, page_size
 from teapot.errors import DataError, Problem
 from teapot.merkle import root_of_path
 from teapot.model.manifest import Manifest
@@ -26,22 +27,25 @@ SUFFIX = ".proof.json"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Leaf:
-    """A leaf of a tree with its path: 32-byte hashes from the leaf's sibling up; index from 0."""
+    """A leaf of a tree with its path: 32-byte hashes from the leaf's sibling up; index from 0.
+
+    `digests` are what the leaf is made of, end to end: one record digest, or a page of contents.
+    """
 
     index: int
-    digest: bytes
+    digests: tuple[bytes, ...]
     path: tuple[bytes, ...]
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Leaf:
         """Return the leaf in JSON values that fit the schema."""
-        path = tuple(bytes.fromhex(part) for part in value["path"])
-        return cls(index=value["index"], digest=bytes.fromhex(value["digest"]), path=path)
+        digests, path = (tuple(map(bytes.fromhex, value[key])) for key in ("digests", "path"))
+        return cls(index=value["index"], digests=digests, path=path)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the leaf as JSON values."""
-        path = [part.hex() for part in self.path]
-        return {"index": self.index, "digest": self.digest.hex(), "path": path}
+        digests, path = ([part.hex() for part in parts] for parts in (self.digests, self.path))
+        return {"index": self.index, "digests": digests, "path": path}
 
     def root(self, size: int) -> str:
         """Return the root that the path leads to in a tree of `size` leaves, as 64 hex digits.
@@ -49,15 +53,16 @@ class Leaf:
         Raises:
             ValueError: there is no such leaf, or the path is not of its length.
         """
-        return root_of_path(self.digest, self.index, size, self.path).hex()
+        return root_of_path(b"".join(self.digests), self.index, size, self.path).hex()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proof:
     """One proof. `digest` is what it is about: a record digest, or the absent content's.
 
-    `leaves` is the record's own leaf, or the neighbours of what is absent: two, or one where it
-    would stand at an end, or none where the tree is empty. `bundles` are the bytes of bundle files.
+    `leaves` is the record's own leaf, or the page of contents in which the absent one would stand;
+    two pages where it would stand between them, none where there is no content at all. `bundles`
+    are the bytes of bundle files.
     """
 
     kind: Literal["inclusion", "absence"]
@@ -118,27 +123,36 @@ class Proof:
             yield from self._absence_faults(manifest)
 
     def _inclusion_faults(self, manifest: Manifest) -> Iterator[str]:
-        if len(self.leaves) != 1 or self.leaves[0].digest != self.digest:
+        if len(self.leaves) != 1 or self.leaves[0].digests != (self.digest,):
             yield "a proof of inclusion has one leaf, which is the record's"
             return
         data = manifest.data
         yield from _path_faults(self.leaves[0], data.records, data.merkle_root)
 
     def _absence_faults(self, manifest: Manifest) -> Iterator[str]:
-        size = manifest.data.contents
+        contents = manifest.data.contents
+        count = page_count(contents)
         for leaf in self.leaves:
-            yield from _path_faults(leaf, size, manifest.data.contents_root)
-        match self.leaves:
-            case () if size == 0:
-                return
-            case (only,) if only.index == 0 and self.digest < only.digest:
-                return
-            case (only,) if only.index == size - 1 and only.digest < self.digest:
-                return
-            case (left, right) if right.index == left.index + 1:
-                if left.digest < self.digest < right.digest:
-                    return
-        yield "the leaves are not the two neighbours between which the content would lie"
+            yield from _path_faults(leaf, count, manifest.data.contents_root)
+            if len(leaf.digests) != page_size(leaf.index, contents):
+                yield f"page {leaf.index} has {len(leaf.digests)} digests, which no such page has"
+        if any(list(leaf.digests) != sorted(set(leaf.digests)) for leaf in self.leaves):
+            yield "the digests of a page are not in order, each once"
+        elif self.digest in {digest for leaf in self.leaves for digest in leaf.digests}:
+            yield "the content is there"
+        elif not self._leaves_surround(count):
+            yield "the pages are not those in which the content would stand"
+
+    def _leaves_surround(self, count: int) -> bool:
+        """Tell whether the content would stand within the pages given, of `count` in all."""
+        if not self.leaves:
+            return count == 0
+        first, last = self.leaves[0], self.leaves[-1]
+        if last.index - first.index != len(self.leaves) - 1:
+            return False
+        begins = first.index == 0 or first.digests[0] < self.digest
+        ends = last.index == count - 1 or self.digest < last.digests[-1]
+        return begins and ends
 
 
 def _path_faults(leaf: Leaf, size: int, root: str) -> Iterator[str]:

@@ -67,9 +67,11 @@ def test_without_an_attack_the_composition_is_verified(
     assert "alice@example.com by teapot.allowed_signers:1" in capfd.readouterr().out
 
 
-def test_the_page_on_security_lists_every_attack_and_no_other() -> None:
-    listed = re.findall(r"^\|.*\| `([a-z0-9-]+)` \|$", SECURITY.read_text("utf-8"), re.MULTILINE)
-    assert sorted(listed) == _names()
+def test_the_page_on_security_lists_every_attack_and_no_other_with_its_exit_code() -> None:
+    row = r"^\|.*\| ([0-9]), .*\| `([a-z0-9-]+)` \|$"
+    listed = re.findall(row, SECURITY.read_text("utf-8"), re.MULTILINE)
+    codes = [(int((ATTACKS / name / "exit").read_text()), name) for name in _names()]
+    assert sorted((int(code), name) for code, name in listed) == sorted(codes)
 
 
 def _record(name: str) -> None:

@@ -282,13 +282,15 @@ def test_first_of_option_variable_and_store_signs(
 
 
 @pytest.mark.parametrize("value", ["", " \n"])
-def test_empty_variable_names_no_key(
+def test_empty_variable_is_refused_and_no_other_key_steps_in(
     store: KeyStore, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     monkeypatch.setenv("TEAPOT_SIGNING_KEY", value)
-    assert find_signing_key(None) is None
     store.add("default", OURS)
-    assert _public(find_signing_key(None)) == OURS.public
+    assert refusal(lambda: find_signing_key(None)) == (
+        "$TEAPOT_SIGNING_KEY: is set but empty, as a secret that CI lacks; unset it to sign with "
+        "your own key"
+    )
 
 
 def test_broken_first_choice_is_an_error_and_no_other_key_steps_in(

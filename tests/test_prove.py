@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 import teapot
-from teapot import VerifyOptions
+from teapot import VerifyOptions, contents
 from teapot.allowed_signers import NAMESPACE, TrustedKey
 from teapot.canonical import dumps
 from teapot.errors import DataError, TeapotError, UnsignedError, UntrustedError, UsageError
@@ -34,6 +34,16 @@ from tests.support.compositions import compose, make, manifest_of, sign_again
 from tests.support.environment import own_key
 from tests.support.keys import key
 from tests.support.project import chat_row, chat_rows, write_config, write_module
+
+PAGE = 3
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_pages() -> Iterator[None]:
+    """Let a few contents fill several pages."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(contents, "PAGE_DIGESTS", PAGE)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +75,9 @@ def fifth(master: teapot.Composition) -> Proof:
     digests = [sha256(line).digest() for line in lines_of(master)]
     builder = PathBuilder(4, len(digests))
     builder.extend(digests)
-    leaf = Leaf(index=4, digest=digests[4], path=builder.path())
+    leaf = Leaf(index=4, digests=(digests[4],), path=builder.path())
     bundles = (master.paths.bundle.read_bytes(),)
-    return Proof(kind="inclusion", digest=leaf.digest, leaves=(leaf,), bundles=bundles)
+    return Proof(kind="inclusion", digest=digests[4], leaves=(leaf,), bundles=bundles)
 
 
 def prove(made: teapot.Composition, query: str | Path, **options: Any) -> Proven:
@@ -197,14 +207,16 @@ def test_any_content_that_is_not_there_can_be_proven_absent(
 def test_contents_beside_those_that_are_there_can_be_proven_absent(
     master: teapot.Composition, manifest: Manifest
 ) -> None:
-    contents = sorted({row["content_digest"] for row in kept_rows(master)})
-    for content in contents:
+    there = sorted({row["content_digest"] for row in kept_rows(master)})
+    seen = set()
+    for content in there:
         for step in (-1, 1):
             beside = (int(content, 16) + step).to_bytes(32)
             proof = prove(master, beside.hex(), absent=True).proof
             assert list(proof.faults(manifest)) == []
-    assert len(prove(master, "00" * 32, absent=True).proof.leaves) == 1
-    assert prove(master, "ff" * 32, absent=True).proof.leaves[0].index == len(contents) - 1
+            seen.add(tuple(leaf.index for leaf in proof.leaves))
+    pages = -(-len(there) // PAGE)
+    assert seen == {(n,) for n in range(pages)} | {(n, n + 1) for n in range(pages - 1)}
 
 
 def test_no_content_that_is_there_can_be_proven_absent(master: teapot.Composition) -> None:
@@ -368,8 +380,9 @@ def _altered(value: Any, *path: str | int, to: Any) -> None:
     "change",
     [
         lambda v: _altered(v, "digest", to="0" * 64),
-        lambda v: _altered(v, "leaves", 0, "digest", to="0" * 64),
-        lambda v: (v.update(digest="0" * 64), _altered(v, "leaves", 0, "digest", to="0" * 64)),
+        lambda v: _altered(v, "leaves", 0, "digests", 0, to="0" * 64),
+        lambda v: (v.update(digest="0" * 64), _altered(v, "leaves", 0, "digests", 0, to="0" * 64)),
+        lambda v: v["leaves"][0]["digests"].append("0" * 64),
         lambda v: _altered(v, "leaves", 0, "index", to=3),
         lambda v: _altered(v, "leaves", 0, "index", to=2**70),
         lambda v: _altered(v, "leaves", 0, "index", to=10**4000),
@@ -404,8 +417,9 @@ def test_an_altered_proof_proves_nothing(
         ({"digest": "0" * 63}, "digest"),
         ({"bundles": [{"a": 10**30}]}, "has a bundle that is none: the integer"),
         ({"bundles": [{"a": float("inf")}]}, "is not strict JSON"),
-        ({"leaves": [{"index": -1, "digest": "0" * 64, "path": []}]}, "a number not below 0"),
-        ({"leaves": [{"index": 0, "digest": "0" * 64, "path": ["0" * 64] * 65}]}, "path"),
+        ({"leaves": [{"index": -1, "digests": ["0" * 64], "path": []}]}, "a number not below 0"),
+        ({"leaves": [{"index": 0, "digests": ["0" * 64], "path": ["0" * 64] * 65}]}, "path"),
+        ({"leaves": [{"index": 0, "digests": [], "path": []}]}, "the list is empty"),
     ],
 )
 def test_what_is_no_proof_is_a_fault_in_words(
@@ -455,8 +469,8 @@ def test_a_proof_for_another_composition_proves_nothing(
     assert wrong(teapot.verify_proof(path)) == {"path": Status.FAULT}
 
 
-def _leaves(master: teapot.Composition) -> list[Leaf]:
-    """Return every leaf of the tree over the contents, each with its true path."""
+def _pages(master: teapot.Composition) -> list[Leaf]:
+    """Return every page of the tree over the contents, each with its true path."""
     leaves: dict[int, Leaf] = {}
     for row in kept_rows(master):
         beside = (int(row["content_digest"], 16) + 1).to_bytes(32).hex()
@@ -465,44 +479,64 @@ def _leaves(master: teapot.Composition) -> list[Leaf]:
     return [leaves[index] for index in range(len(leaves))]
 
 
-def test_leaves_that_are_no_neighbours_prove_no_absence(
+def test_pages_that_do_not_hold_the_place_prove_no_absence(
     master: teapot.Composition, manifest: Manifest
 ) -> None:
-    leaves = _leaves(master)
-    assert len(leaves) == manifest.data.contents
-    there = leaves[3].digest
-    between = (int.from_bytes(there) + 1).to_bytes(32)
-    first = (int.from_bytes(leaves[0].digest) - 1).to_bytes(32)
-    last = (int.from_bytes(leaves[-1].digest) + 1).to_bytes(32)
+    leaves = _pages(master)
+    assert sum(len(leaf.digests) for leaf in leaves) == manifest.data.contents
+    assert len(leaves) >= 5
+
+    def after(digest: bytes) -> bytes:
+        return (int.from_bytes(digest) + 1).to_bytes(32)
 
     def faults(digest: bytes, *chosen: Leaf) -> list[str]:
         proof = Proof(kind="absence", digest=digest, leaves=chosen, bundles=())
         return list(proof.faults(manifest))
 
-    assert faults(between, leaves[3], leaves[4]) == []
+    there, within = leaves[2].digests[1], after(leaves[2].digests[1])
+    between, last = after(leaves[2].digests[-1]), after(leaves[-1].digests[-1])
+    first = (int.from_bytes(leaves[0].digests[0]) - 1).to_bytes(32)
+    assert faults(within, leaves[2]) == faults(between, leaves[2], leaves[3]) == []
     assert faults(first, leaves[0]) == faults(last, leaves[-1]) == []
+    assert (
+        faults(there, leaves[2]) == faults(there, leaves[2], leaves[3]) == ["the content is there"]
+    )
     for digest, chosen in (
-        (there, (leaves[2], leaves[4])),
-        (there, (leaves[2], leaves[3])),
-        (there, (leaves[3], leaves[4])),
-        (between, (leaves[4], leaves[3])),
+        (there, (leaves[1],)),
+        (there, (leaves[1], leaves[3])),
+        (between, (leaves[3], leaves[2])),
+        (between, (leaves[2],)),
         (between, (leaves[3],)),
-        (between, (leaves[3], leaves[3])),
-        (between, (leaves[2], leaves[3])),
-        (between, ()),
-        (there, (leaves[0],)),
-        (there, (leaves[-1],)),
-        (leaves[0].digest, (leaves[0],)),
-        (leaves[-1].digest, (leaves[-1],)),
+        (between, (leaves[2], leaves[2])),
+        (within, (leaves[0], leaves[1])),
+        (within, ()),
         (last, (leaves[0],)),
         (first, (leaves[-1],)),
         (there, (leaves[-1], leaves[0])),
     ):
         assert faults(digest, *chosen) == [
-            "the leaves are not the two neighbours between which the content would lie"
+            "the pages are not those in which the content would stand"
         ]
-    beyond = dataclasses.replace(leaves[4], index=len(leaves))
-    assert len(faults(last, beyond)) == 2
+
+
+def test_a_page_that_is_not_of_the_tree_proves_nothing(
+    master: teapot.Composition, manifest: Manifest
+) -> None:
+    leaves = _pages(master)
+    page, there = leaves[2], leaves[2].digests[1]
+
+    def faults(**changes: Any) -> list[str]:
+        leaf = dataclasses.replace(page, **changes)
+        proof = Proof(kind="absence", digest=there, leaves=(leaf,), bundles=())
+        return list(proof.faults(manifest))
+
+    without = (page.digests[0], page.digests[2])
+    assert "leads to the root" in faults(digests=without)[0]
+    assert faults(digests=without)[1] == "page 2 has 2 digests, which no such page has"
+    assert "the digests of a page are not in order, each once" in faults(
+        digests=(page.digests[2], page.digests[0], page.digests[0])
+    )
+    assert faults(index=len(leaves))[0].startswith("no leaf ")
 
 
 @settings(max_examples=40)
@@ -516,7 +550,7 @@ def test_no_leaf_stands_for_another_line(
     assert (not list(moved.faults(manifest))) == (index == 4)
     digest = lines[other]
     told = dataclasses.replace(
-        fifth, digest=digest, leaves=(dataclasses.replace(leaf, digest=digest),)
+        fifth, digest=digest, leaves=(dataclasses.replace(leaf, digests=(digest,)),)
     )
     assert (not list(told.faults(manifest))) == (digest == lines[4])
 

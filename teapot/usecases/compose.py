@@ -11,7 +11,7 @@ from typing import Any
 
 from teapot.checks.builtin import builtin_checks
 from teapot.digest import sha256_hex
-from teapot.emit import hash_contents, write_data
+from teapot.emit import contents_of, write_data
 from teapot.errors import DataError, ExpectationError, Problem, UsageError, counted
 from teapot.files import OutputPaths, Stage, staged
 from teapot.interfaces import Check
@@ -196,7 +196,7 @@ def _write_data_and_ledger(
         if not report.total.lines:
             raise DataError(*report.warnings, "the mix has no line; raise a weight")
         data = write_data(mix, lines, stage.path(paths.data), run.options.progress)
-        contents = hash_contents(found.index, mix)
+        contents = contents_of(found.index, mix)
         rows = ledger.finish(stage.path(paths.ledger), found.index, mix)
     return Manifest(
         data=DataFile(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from teapot.contents import page_count, page_of, pages
 from teapot.datafile import measure_data
 from teapot.digest import split_digests
 from teapot.errors import DataError, Problem, UsageError
@@ -77,7 +78,7 @@ def _inclusion(composition: _Composition, query: str) -> Proven:
             builder.extend(block)
             if start < line <= start + len(block):
                 digest = block[line - 1 - start]
-    leaf = Leaf(index=line - 1, digest=digest, path=builder.path())
+    leaf = Leaf(index=line - 1, digests=(digest,), path=builder.path())
     return Proven(
         proof=_proof(composition, "inclusion", digest, [leaf]),
         name=f"{composition.paths.stem}.line-{line}",
@@ -96,7 +97,7 @@ def _absence(composition: _Composition, query: str) -> Proven:
         for batch in read_ledger(composition.paths.ledger):
             kept = [bytes.fromhex(row["content_digest"]) for row in batch if row["lines"]]
             contents.add(b"".join(kept))
-        leaves = _neighbours(contents, content, stated.contents)
+        leaves = _surrounding(contents, content, stated.contents)
     return Proven(
         proof=_proof(composition, "absence", content, leaves),
         name=f"{composition.paths.stem}.absent-{content.hex()[:16]}",
@@ -117,11 +118,11 @@ def _check_ledger(composition: _Composition, scratch: Path) -> None:
         raise DataError(Problem(str(path), told))
 
 
-def _neighbours(contents: DigestSorter, content: bytes, size: int) -> list[Leaf]:
-    """Return the leaves between which a content would lie.
+def _surrounding(contents: DigestSorter, content: bytes, size: int) -> list[Leaf]:
+    """Return the pages in which a content would stand: one, or two where it is between them.
 
     Raises:
-        DataError: it is one of them.
+        DataError: it is there.
     """
     before = 0
     for block in contents.blocks():
@@ -129,19 +130,17 @@ def _neighbours(contents: DigestSorter, content: bytes, size: int) -> list[Leaf]
             told = f"the content with sha256 {content.hex()} is in the data file"
             raise DataError(f"{told}; leave out --absent to prove it")
         before += sum(digest < content for digest in block)
-    indexes = [index for index in (before - 1, before) if 0 <= index < size]
-    builders = [PathBuilder(index, size) for index in indexes]
-    digests: dict[int, bytes] = {}
-    start = 0
-    for block in contents.blocks():
+    neighbours = [place for place in (before - 1, before) if 0 <= place < size]
+    indexes = sorted({page_of(place) for place in neighbours})
+    builders = [PathBuilder(index, page_count(size)) for index in indexes]
+    found: dict[int, bytes] = {}
+    for number, page in enumerate(pages(contents.blocks())):
         for builder in builders:
-            builder.extend(block)
-        for index in indexes:
-            if start <= index < start + len(block):
-                digests[index] = block[index - start]
-        start += len(block)
+            builder.extend([page])
+        if number in indexes:
+            found[number] = page
     return [
-        Leaf(index=index, digest=digests[index], path=builder.path())
+        Leaf(index=index, digests=tuple(split_digests(found[index])), path=builder.path())
         for index, builder in zip(indexes, builders, strict=True)
     ]
 

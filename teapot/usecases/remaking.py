@@ -23,6 +23,7 @@ from teapot.errors import (
 )
 from teapot.files import OutputPaths
 from teapot.interfaces import SourceContext
+from teapot.model.config import BadRowPolicy
 from teapot.model.manifest import Manifest
 from teapot.model.module import SourceSpec
 from teapot.model.report import SourceReport
@@ -93,7 +94,7 @@ def check_rebuild(
         return
     with tempfile.TemporaryDirectory(prefix="teapot-rebuild-") as folder:
         try:
-            options = replace(mix, seed=manifest.recipe.seed)
+            options = replace(mix, seed=manifest.recipe.seed, on_bad_row=_policy(manifest, mix))
             made = compose(config, options, output=Path(folder, paths.data.name))
             again = made.paths.manifest.read_bytes()
         except TeapotError as error:
@@ -104,6 +105,14 @@ def check_rebuild(
             )  # fmt: skip
             return
     yield _compare_manifests("rebuild", f"{compared} from {config}", believed, again)
+
+
+def _policy(manifest: Manifest, mix: MixOptions) -> BadRowPolicy | None:
+    """Return the bad-row policy to compose again with: the recipe's, if all modules share it."""
+    policies = {module.on_bad_row for module in manifest.recipe.modules}
+    if mix.on_bad_row is not None or len(policies) != 1:
+        return mix.on_bad_row
+    return "drop" if policies == {"drop"} else "fail"
 
 
 def find_config(manifest: Manifest) -> Path | None:

@@ -119,7 +119,7 @@ class _Checker:
             return [check_schema("the manifest", error.problems)]
         faults = list(self._proof.faults(manifest))
         is_inclusion = self._proof.kind == "inclusion"
-        told = "the record" if is_inclusion else "the neighbours of the absent content"
+        told = "the record" if is_inclusion else "the pages around the absent content"
         name = manifest.data.name
         said = (
             f"line {self._proof.leaves[0].index + 1} of {name} is the record "

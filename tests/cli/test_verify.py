@@ -70,8 +70,8 @@ def test_a_good_composition_is_told_line_by_line(made: teapot.Composition, say: 
         "  OK          conservation: rows, fates, lines and licences of the ledger with the "
         "manifest's",
         "              both each of 25 rows accounted for once",
-        "  OK          contents: RFC 9162 tree hash over the content digests of the kept rows, in "
-        "order",
+        "  OK          contents: RFC 9162 tree hash over pages of the kept rows' content digests, "
+        "in order",
         f"              both {data.contents_root}, 17 contents",
         "  OK          lines: digest of each line with the one that its ledger row claims",
         "              both 27 lines, each claimed once",

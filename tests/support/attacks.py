@@ -106,6 +106,20 @@ def compose(folder: Path, rows: Sequence[Row]) -> None:
     made.paths.bundle.write_bytes(signed.to_bytes())
 
 
+def alter_signature(bundle: Path = BUNDLE) -> None:
+    """Change the last bit of the genuine signature, and write that bundle."""
+    found = Bundle.parse(BUNDLE.read_bytes())
+    altered = found.signature[:-1] + bytes([found.signature[-1] ^ 1])
+    bundle.write_bytes(replace(found, signature=altered).to_bytes())
+
+
+def respell_signature(change: Callable[[str], str]) -> None:
+    """Write the signature's base64 in another way."""
+    text = loads(BUNDLE.read_bytes())["dsseEnvelope"]["signatures"][0]["sig"]
+    assert change(text) != text
+    swap(BUNDLE, text.encode(), change(text).encode())
+
+
 def write_proof(query: str, name: str = "tea.proof.json") -> Path:
     """Write an honest proof about a record, and return its path."""
     path = Path(name)

@@ -1,5 +1,5 @@
 """The signature's base64 is spelt in the alphabet for URLs."""
 
-from tests.support.attacks import BUNDLE, swap
+from tests.support.attacks import respell_signature
 
-swap(BUNDLE, b"C+/vSU", b"C-_vSU")
+respell_signature(lambda text: text.replace("+", "-").replace("/", "_"))

@@ -1,6 +1,11 @@
-"""The trusted key signs a manifest whose tree of contents hides one."""
+"""The trusted key signs a manifest whose tree of contents is another."""
 
-from tests.support.attacks import MANIFEST, sign, swap
+from tests.support.attacks import MANIFEST, edit_json, sign
 
-swap(MANIFEST, b"e67e6a9d46560d29", b"e67e6a9d46560d20")
+edit_json(
+    MANIFEST,
+    lambda manifest: manifest["predicate"]["teapot_composition"]["data"].update(
+        contents_root="0" * 64
+    ),
+)
 sign()

@@ -1,6 +1,11 @@
 """The trusted key signs a manifest with another Merkle root."""
 
-from tests.support.attacks import MANIFEST, sign, swap
+from tests.support.attacks import MANIFEST, edit_json, sign
 
-swap(MANIFEST, b"ee291e7807373a8b", b"ee291e7807373a8c")
+edit_json(
+    MANIFEST,
+    lambda manifest: manifest["predicate"]["teapot_composition"]["data"].update(
+        merkle_root="0" * 64
+    ),
+)
 sign()

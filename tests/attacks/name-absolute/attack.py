@@ -2,5 +2,5 @@
 
 from tests.support.attacks import MANIFEST, sign, swap
 
-swap(MANIFEST, b'"name": "tea.jsonl"', b'"name": "' + b"/tmp/tea.jsonl" + b'"')
+swap(MANIFEST, b'"name": "tea.jsonl"', b'"name": "' + b"/tea.jsonl" + b'"')
 sign()

@@ -1,5 +1,5 @@
 """Beside the genuine bundle lies one whose signature was altered."""
 
-from tests.support.attacks import BUNDLE, SECOND_BUNDLE
+from tests.support.attacks import SECOND_BUNDLE, alter_signature
 
-SECOND_BUNDLE.write_bytes(BUNDLE.read_bytes().replace(b"MEQCIAKZC2x9", b"MEQCIAKZC2x8"))
+alter_signature(SECOND_BUNDLE)
