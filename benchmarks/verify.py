@@ -4,16 +4,18 @@
     python benchmarks/verify.py [--rows 3700 100000 1000000] [--folder DIR] [--runs 3]
 
 For each size a mix is composed and signed, and moved to a folder of its own, as it is handed to
-somebody who has no sources. The floor is a process that hashes the data file in blocks of 1 MiB.
-`teapot verify` checks the signature, hashes the file and every line, builds two Merkle trees and
-reads the ledger. Rounds alternate, the best of all runs counts, and the claim is the ratio; memory
-is the peak of all processes above a bare interpreter's.
+somebody who has no sources. There are two floors, each a process that hashes the data file and does
+nothing else: Python's hashlib (OpenSSL, which uses a processor's SHA instructions) and coreutils'
+`sha256sum`, where it is installed. `teapot verify` checks the signature, hashes the file and every
+line, builds two Merkle trees and reads the ledger. Rounds alternate, the best of all runs counts;
+the claims are the ratios. Memory is the peak of all processes together above a bare interpreter's.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -40,7 +42,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    print("rows, data bytes: seconds of the hash, of verify, ratio; peak MB above an interpreter")
+    print(f"{os.cpu_count()} processors")
+    print("     rows,    data bytes: verify; x hashlib; x sha256sum; peak MB above an interpreter")
     for rows in arguments.rows:
         _compare(arguments.folder.resolve(), rows, arguments.runs)
 
@@ -59,6 +62,8 @@ def _compare(folder: Path, rows: int, runs: int) -> None:
             "hash": [sys.executable, "-c", _HASH, str(data)],
             "verify": [sys.executable, "-m", "teapot", "verify", str(data), "--quiet"],
         }
+        if shutil.which("sha256sum"):
+            commands["sha256sum"] = ["sha256sum", str(data)]
         best: dict[str, Cost] = {}
         for _ in range(runs):
             for name, command in commands.items():
@@ -73,16 +78,22 @@ def _compare(folder: Path, rows: int, runs: int) -> None:
 
 def _compose(config: Path, output: Path, environment: Mapping[str, str]) -> None:
     command = [sys.executable, "-m", "teapot", "compose", str(config), "-o", str(output), "-q"]
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
 
 def _print(rows: int, size: int, best: Mapping[str, Cost]) -> None:
-    hashed, verified = best["hash"].seconds, best["verify"].seconds
+    took = best["verify"].seconds
     memory = (best["verify"].peak_bytes - best["bare"].peak_bytes) / _MEGABYTE
+    floors = [
+        f"{took / best[name].seconds:5.2f} x {best[name].seconds:.2f} s"
+        if name in best
+        else "absent"
+        for name in ("hash", "sha256sum")
+    ]
     print(
-        f"{rows:>9,}, {size:>13,}: {hashed:7.2f} {verified:7.2f}  {verified / hashed:5.2f} x"
-        f"  {memory:6.0f} MB",
-        flush=True,
+        f"{rows:>9,}, {size:>13,}: {took:6.2f} s; {'; '.join(floors)}; {memory:4.0f} MB", flush=True
     )
 
 
