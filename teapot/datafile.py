@@ -8,6 +8,7 @@ nothing else to do.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from collections import deque
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from teapot.digest import HashingReader, split_digests
+from teapot.digest import split_digests
 from teapot.errors import DataError, Problem
 from teapot.files import open_regular
 from teapot.interfaces import Progress, silent
@@ -81,16 +82,18 @@ def measure_data(
     with _executor(total) as executor:
         whole = executor.submit(_hash_file, path)
         for part in _parts(executor, path, total):
+            if digests is not None:
+                digests.write(part.digests)
             waiting += split_digests(part.digests)
             whole_blocks = len(waiting) - len(waiting) % BLOCK_LEAVES
-            _store(waiting[:whole_blocks], tree, digests)
+            tree.extend(waiting[:whole_blocks])
             del waiting[:whole_blocks]
             done += part.bytes
             progress("verify", done, total)
             if part.fault is not None:
                 fault = f"line {tree.leaves + len(waiting) + 1} {part.fault}"
                 break
-        _store(waiting, tree, digests)
+        tree.extend(waiting)
         sha256_of_all, size = whole.result()
     return MeasuredData(
         sha256=sha256_of_all, bytes=size, records=tree.leaves, merkle_root=tree.root().hex(),
@@ -183,15 +186,8 @@ def _line_digests(file: BufferedReader, start: int, stop: int) -> Iterator[bytes
 def _hash_file(path: Path) -> tuple[str, int]:
     """Return the SHA-256 of a file as 64 hex digits, and the bytes that were hashed."""
     with open_beside(path) as file:
-        reader = HashingReader(file)
-        reader.drain()
-    return reader.hexdigest(), reader.bytes_read
-
-
-def _store(leaves: list[bytes], tree: MerkleTree, digests: BinaryIO | None) -> None:
-    tree.extend(leaves)
-    if digests is not None:
-        digests.write(b"".join(leaves))
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return digest, file.tell()
 
 
 def _missing(path: Path, error: OSError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,7 +29,7 @@ def sha256_file(path: Path) -> str:
 
 def split_digests(digests: bytes | bytearray) -> list[bytes]:
     """Return digests laid end to end as a list."""
-    return [bytes(digests[at : at + DIGEST_BYTES]) for at in range(0, len(digests), DIGEST_BYTES)]
+    return [part for (part,) in struct.iter_unpack(f"{DIGEST_BYTES}s", digests)]
 
 
 class HashingReader:

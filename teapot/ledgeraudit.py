@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import re
 import resource
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from typing import Any
 
 import numpy
 import pyarrow as arrow
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import parquet
 
@@ -44,7 +44,8 @@ _OWN_PROCESS_BYTES = 4 << 20
 _UNPACKED_BYTES = 1 << 30
 _OWN_MEMORY_BYTES = 8 << 30
 _GATHERED_BATCHES = 16
-_HEX_DIGEST = re.compile("[0-9a-f]{64}")
+_HEX_DIGITS = numpy.full(256, 255, dtype=numpy.uint8)
+_HEX_DIGITS[list(b"0123456789abcdef")] = range(16)
 _NEVER_NULL = ("module", "source", "row", "fate", "repairs", "lines")
 _Auditor = Callable[[Path, Path, int, int], "LedgerAccount"]
 _UNREADABLE = (
@@ -208,7 +209,7 @@ class _Audit:
         for row in numpy.flatnonzero(repaired).tolist():
             tally = self._modules[columns["module"][row].as_py()]
             tally.repaired.update(columns["repairs"][row].as_py())
-        kept = numpy.asarray(columns["fate"].to_pylist(), dtype=object) == "kept"
+        kept = pc.equal(columns["fate"], "kept").to_numpy(zero_copy_only=False)
         if (kept != (counts > 0)).any():
             self._faults.append("a row is kept on no line, or dropped and yet on one")
 
@@ -225,15 +226,28 @@ class _Audit:
 
     def _check_order(self, columns: dict[str, Any]) -> None:
         """Note rows that do not stand in order: by module, source and row, each row once."""
-        modules, sources = columns["module"].to_pylist(), columns["source"].to_pylist()
-        rows = columns["row"].to_pylist()
+        modules, sources = columns["module"], columns["source"]
+        rows = columns["row"].to_numpy()
+        begins = numpy.ones(len(rows), dtype=numpy.bool_)
+        begins[1:] = _changes(modules) | _changes(sources)
+        is_back = numpy.zeros(len(rows), dtype=numpy.bool_)
+        is_back[1:] = ~begins[1:] & (numpy.diff(rows) <= 0)
         last = self._last
-        for key in zip(modules, sources, rows, strict=True):
-            if key <= last:
-                self._faults.append(f"row {key[2]} of {key[0]} {key[1]} is out of order")
-                break
-            last = key
-        self._last = (modules[-1], sources[-1], rows[-1])
+        for place in numpy.flatnonzero(begins).tolist():
+            if place:
+                last = (modules[place - 1].as_py(), sources[place - 1].as_py(), rows[place - 1])
+            is_back[place] = (modules[place].as_py(), sources[place].as_py(), rows[place]) <= last
+        for place in numpy.flatnonzero(is_back)[:1].tolist():
+            told = f"row {rows[place]} of {modules[place]} {sources[place]} is out of order"
+            self._faults.append(told)
+        self._last = (modules[-1].as_py(), sources[-1].as_py(), int(rows[-1]))
+
+
+def _changes(column: Any) -> NDArray[numpy.bool_]:
+    """Tell for each value but the first whether it differs from the one before, shape (n - 1,)."""
+    unlike = pc.not_equal(column[1:], column[:-1])
+    changes: NDArray[numpy.bool_] = unlike.to_numpy(zero_copy_only=False).astype(numpy.bool_)
+    return changes
 
 
 class _Claims:
@@ -361,11 +375,16 @@ def _account(tally: _Tally) -> ModuleAccount:
 
 def _digests(column: Any) -> NDArray[numpy.uint8]:
     """Return hexadecimal digests as bytes, shape (rows, 32); what is none raises ValueError."""
-    texts = column.to_pylist()
-    if None in texts or not all(map(_HEX_DIGEST.fullmatch, texts)):
-        raise ValueError("a kept row has no digest of 64 hexadecimal digits")
-    raw = bytes.fromhex("".join(texts))
-    return numpy.frombuffer(raw, dtype=numpy.uint8).reshape(-1, DIGEST_BYTES)
+    sizes = pc.fill_null(pc.binary_length(column), 0).to_numpy()
+    if (sizes == 2 * DIGEST_BYTES).all():
+        _, offsets, data = column.buffers()
+        first = numpy.frombuffer(offsets, dtype=numpy.int32)[column.offset]
+        text = numpy.frombuffer(data, dtype=numpy.uint8)[first : first + int(sizes.sum())]
+        digits = _HEX_DIGITS[text].reshape(-1, 2)
+        if (digits < 16).all():
+            digests = (digits[:, 0] << numpy.uint8(4)) | digits[:, 1]
+            return digests.astype(numpy.uint8).reshape(-1, DIGEST_BYTES)
+    raise ValueError("a kept row has no digest of 64 hexadecimal digits")
 
 
 def _flat(column: Any) -> NDArray[numpy.int64]:

@@ -5,7 +5,8 @@ The result equals `ledger.ledger_bytes` to the byte; a property test compares th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy
@@ -26,11 +27,11 @@ def canonical_lines(batch: Any) -> bytes:
     """
     if not batch.num_rows:
         return b""
-    parts: list[Column] = []
+    parts: list[str | Column] = []
     for number, name in enumerate(sorted(batch.schema.names)):
-        parts.append(_text(f'{"," if number else "{"}"{name}":'))
+        parts.append(f'{"," if number else "{"}"{name}":')
         parts.extend(_json(batch.column(name)))
-    joined = pc.binary_join_element_wise(*parts, _text("}\n"), _text(""))
+    joined = _joined([*parts, "}\n"])
     if isinstance(joined, arrow.Scalar):  # every value is null
         line: bytes = joined.as_buffer().to_pybytes()
         return line * int(batch.num_rows)
@@ -44,20 +45,32 @@ def canonical_lines(batch: Any) -> bytes:
     return lines
 
 
-def _json(column: Column) -> list[Column]:
-    """Return parts that, joined row by row, are a column's values as JSON texts."""
+def _json(column: Column) -> list[str | Column]:
+    """Return parts that, joined row by row, are a column's values as JSON texts.
+
+    A text among the parts is that of every row.
+    """
     if column.null_count == len(column):
-        return [_text("null")]
+        return ["null"]
     if arrow.types.is_list(column.type):
         return [_lists(column)]
     if arrow.types.is_integer(column.type):
         return [pc.fill_null(pc.cast(column, arrow.string()), "null")]
+    if not column.null_count and pc.all(pc.equal(column, column[0])).as_py():
+        return [dumps_plain(column[0].as_py()).decode("utf-8")]
     if _needs_escape(column):
         return [arrow.array(_escaped(column.to_pylist()), arrow.string())]
-    quoted = [_text('"'), column, _text('"')]
-    if not column.null_count:
-        return quoted
-    return [pc.fill_null(pc.binary_join_element_wise(*quoted, _text("")), "null")]
+    quoted = ['"', column, '"']
+    return quoted if not column.null_count else [pc.fill_null(_joined(quoted), "null")]
+
+
+def _joined(parts: Sequence[str | Column]) -> Column:
+    """Return parts joined row by row; texts that stand side by side become one first."""
+    merged: list[Column] = []
+    for is_text, group in groupby(parts, key=lambda part: isinstance(part, str)):
+        members = list(group)
+        merged.extend([_text("".join(members))] if is_text else members)
+    return pc.binary_join_element_wise(*merged, _text(""))
 
 
 def _needs_escape(column: Column) -> bool:
@@ -69,12 +82,14 @@ def _needs_escape(column: Column) -> bool:
     return bool(_ESCAPED[characters].any())
 
 
-def _lists(column: Column) -> Column:
+def _lists(column: Column) -> str | Column:
     if not column.null_count and not len(column.flatten()):
-        return arrow.array(["[]"] * len(column), arrow.string())
+        return "[]"
     if column.null_count or column.values.null_count or not len(column.values):
         return arrow.array([dumps_plain(value).decode() for value in column.to_pylist()])
-    values = pc.binary_join_element_wise(*_json(column.values), _text(""))
+    values = _joined(_json(column.values))
+    if isinstance(values, arrow.Scalar):  # all values are one and the same
+        values = arrow.repeat(values, len(column.values))
     items = arrow.ListArray.from_arrays(column.offsets, values)
     joined = pc.binary_join(items, _text(","))
     return pc.binary_join_element_wise(_text("["), joined, _text("]"), _text(""))
