@@ -8,11 +8,8 @@ Memory does not grow with the rows: claims go to a scratch file, one 32-byte slo
 
 from __future__ import annotations
 
-import mmap
-import os
-import resource
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
@@ -27,30 +24,26 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import parquet
 
+from teapot.claims import Claims
 from teapot.contents import hash_contents
 from teapot.datafile import open_beside
 from teapot.errors import DataError, Problem
 from teapot.index import DIGEST_BYTES
 from teapot.ledger import LEDGER, NOT_DRAWN
+from teapot.ledgerguard import (
+    BATCH_ROWS,
+    UNREADABLE,
+    bounded,
+    needs_own_process,
+    refuse_nulls,
+    refuse_other_sizes,
+)
 from teapot.ledgerlines import canonical_lines
 from teapot.processes import OwnProcesses
 from teapot.sorted_digests import DigestSorter
 
-_BATCH_ROWS = 8192
-_MAX_GROUP_ROWS = 1 << 17
-_MAX_GROUP_BYTES = 1 << 30
-_MAX_VALUES_A_ROW = 64  # repairs, and one for an empty list; lines come on top
-_OWN_PROCESS_BYTES = 4 << 20
-_UNPACKED_BYTES = 1 << 30
-_OWN_MEMORY_BYTES = 8 << 30
-_GATHERED_BATCHES = 16
 _HEX_DIGITS = numpy.full(256, 255, dtype=numpy.uint8)
 _HEX_DIGITS[list(b"0123456789abcdef")] = range(16)
-_NEVER_NULL = ("module", "source", "row", "fate", "repairs", "lines")
-_Auditor = Callable[[Path, Path, int, int], "LedgerAccount"]
-_UNREADABLE = (
-    arrow.ArrowException, OSError, MemoryError, ValueError, OverflowError, TypeError,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,11 +82,11 @@ def auditing(
     `rows` and `lines` are what the manifest states. The digest that a ledger row claims for a line
     is put into the scratch file `claimed`.
     """
-    if not _needs_own_process(path):
+    if not needs_own_process(path):
         yield _done(path, claimed, rows, lines)
         return
     with OwnProcesses(1) as pool:
-        yield pool.submit(_bounded, audit_ledger, path, claimed, rows, lines)
+        yield pool.submit(bounded, audit_ledger, path, claimed, rows, lines)
 
 
 def account_of(future: Future[LedgerAccount], path: Path) -> LedgerAccount:
@@ -121,12 +114,12 @@ def audit_ledger(path: Path, claimed: Path, rows: int, lines: int) -> LedgerAcco
             open_beside(path) as opened,
             parquet.ParquetFile(opened) as file,
         ):
-            _refuse_other_sizes(file, path, rows, lines)
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
+            refuse_other_sizes(file, path, rows, lines)
+            for batch in file.iter_batches(batch_size=BATCH_ROWS, use_threads=False):
                 batch.validate(full=True)
                 audit.take(batch)
             return audit.account()
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         told = f"cannot be read as a ledger: {' '.join(str(error).split())[:200]}"
         raise DataError(Problem(str(path), told)) from error
 
@@ -145,7 +138,7 @@ class _Audit:
     def __init__(self, claimed: Path, lines: int) -> None:
         self._hash = sha256()
         self._rows = 0
-        self._claims = _Claims(claimed, lines)
+        self._claims = Claims(claimed, lines)
         self._contents = DigestSorter(lines)
         self._modules: dict[str, _Tally] = {}
         self._sources: Counter[tuple[str, str]] = Counter()
@@ -157,7 +150,7 @@ class _Audit:
         """Count a batch of rows; where a ledger has no null, one raises ValueError."""
         if not batch.num_rows:
             return
-        _refuse_nulls(batch)
+        refuse_nulls(batch)
         self._hash.update(canonical_lines(batch))
         self._rows += batch.num_rows
         columns = {name: batch.column(name) for name in LEDGER.names}
@@ -248,113 +241,6 @@ def _changes(column: Any) -> NDArray[numpy.bool_]:
     unlike = pc.not_equal(column[1:], column[:-1])
     changes: NDArray[numpy.bool_] = unlike.to_numpy(zero_copy_only=False).astype(numpy.bool_)
     return changes
-
-
-class _Claims:
-    """The scratch file with a slot for the digest of each line.
-
-    Claims are gathered and entered in the order of lines, so that each page of the file is touched
-    once a gathering, and given back to the system when it is done.
-    """
-
-    def __init__(self, path: Path, lines: int) -> None:
-        self.made = 0
-        self._lines = lines
-        self._gathered: list[tuple[NDArray[numpy.int64], NDArray[numpy.uint8]]] = []
-        with path.open("w+b") as file:
-            size = max(lines, 1) * DIGEST_BYTES
-            file.truncate(size)
-            if hasattr(os, "posix_fallocate"):  # a full disk is an error now, not a signal later
-                os.posix_fallocate(file.fileno(), 0, size)
-            self._map = mmap.mmap(file.fileno(), 0)
-
-    def put(self, lines: NDArray[numpy.int64], digests: NDArray[numpy.uint8]) -> None:
-        """Take digests, shape (lines, 32), for lines counted from 1."""
-        inside = (lines >= 1) & (lines <= self._lines)
-        self.made += len(lines)
-        self._gathered.append((lines[inside] - 1, digests[inside]))
-        if len(self._gathered) >= _GATHERED_BATCHES:
-            self.flush()
-
-    def flush(self) -> None:
-        """Enter what was gathered."""
-        if not self._gathered:
-            return
-        lines, digests = (numpy.concatenate(part) for part in zip(*self._gathered, strict=True))
-        order = numpy.argsort(lines, kind="stable")
-        slots = numpy.frombuffer(self._map, dtype=numpy.uint8).reshape(-1, DIGEST_BYTES)
-        for start in range(0, len(order), _BATCH_ROWS):
-            part = order[start : start + _BATCH_ROWS]
-            slots[lines[part]] = digests[part]
-            self._map.madvise(mmap.MADV_DONTNEED)
-        self._gathered = []
-
-    def close(self) -> None:
-        self._map.close()
-
-
-def _needs_own_process(path: Path) -> bool:
-    """Tell whether a ledger is large, or could unpack to much: texts are stored once, if equal."""
-    if not path.is_file():
-        return False
-    if path.stat().st_size > _OWN_PROCESS_BYTES:
-        return True
-    try:
-        with open_beside(path) as opened, parquet.ParquetFile(opened) as file:
-            return any(
-                min(group.num_rows, _BATCH_ROWS) * column.total_uncompressed_size > _UNPACKED_BYTES
-                for group, column in _columns(file)
-            )
-    except (DataError, *_UNREADABLE):
-        return False  # whoever audits it will say why
-
-
-def _groups(file: Any) -> Iterator[Any]:
-    return (file.metadata.row_group(number) for number in range(file.num_row_groups))
-
-
-def _columns(file: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield what a file says of each column of each row group, with the group.
-
-    Where it says nothing, pyarrow ends the process (seen in 26.0) and raises nothing. A scan, which
-    keeps no value, finds such a file, and raises.
-    """
-    file.scan_contents()
-    for group in _groups(file):
-        yield from ((group, group.column(number)) for number in range(group.num_columns))
-
-
-def _bounded(audit: _Auditor, path: Path, claimed: Path, rows: int, lines: int) -> LedgerAccount:
-    """Audit in a process of its own, which fails where it wants more memory than any ledger."""
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    bound = _OWN_MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(hard, _OWN_MEMORY_BYTES)
-    resource.setrlimit(resource.RLIMIT_DATA, (bound, hard))
-    return audit(path, claimed, rows, lines)
-
-
-def _refuse_other_sizes(file: Any, path: Path, rows: int, lines: int) -> None:
-    if file.schema_arrow.names != LEDGER.names or file.schema_arrow.types != LEDGER.types:
-        raise DataError(Problem(str(path), "is no ledger: it has other columns"))
-    if file.metadata.num_rows != rows:
-        told = f"has {file.metadata.num_rows:,} rows, the manifest states {rows:,}"
-        raise DataError(Problem(str(path), told))
-    for group in _groups(file):
-        if group.num_rows > _MAX_GROUP_ROWS or group.total_byte_size > _MAX_GROUP_BYTES:
-            told = f"has a row group of {group.num_rows:,} rows and {group.total_byte_size:,} bytes"
-            raise DataError(Problem(str(path), f"{told}, more than any ledger of Teapot's"))
-    for group, column in _columns(file):
-        values, held = column.num_values, group.num_rows
-        if values > lines + _MAX_VALUES_A_ROW * held:
-            told = f"has lists of {values:,} values for {held:,} rows and {lines:,} lines"
-            raise DataError(Problem(str(path), f"{told}, more than any ledger of Teapot's"))
-
-
-def _refuse_nulls(batch: Any) -> None:
-    for name in _NEVER_NULL:
-        column = batch.column(name)
-        is_list = arrow.types.is_list(column.type)
-        if column.null_count or (is_list and column.flatten().null_count):
-            raise ValueError(f"the column {name} holds a null")
 
 
 def _done(path: Path, claimed: Path, rows: int, lines: int) -> Future[LedgerAccount]:

@@ -69,8 +69,8 @@ def refusal(folder: Path, path: Path, rows: int = 1) -> str:
 def test_account_has_the_numbers_of_the_manifest(
     config: dict[str, Any], batch_rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("teapot.ledgeraudit._BATCH_ROWS", batch_rows)
-    monkeypatch.setattr("teapot.ledgeraudit._GATHERED_BATCHES", 2)
+    monkeypatch.setattr("teapot.ledgeraudit.BATCH_ROWS", batch_rows)
+    monkeypatch.setattr("teapot.claims.GATHERED_BATCHES", 2)
     made = make(tmp_path, **config)
     manifest, account = manifest_of(made), audited(made)
     assert account.faults == ()
@@ -108,7 +108,7 @@ def test_a_large_ledger_is_read_in_its_own_process_with_the_same_account(
 ) -> None:
     made = make(tmp_path)
     here = audited(made)
-    monkeypatch.setattr("teapot.ledgeraudit._OWN_PROCESS_BYTES", 1)
+    monkeypatch.setattr("teapot.ledgerguard.OWN_PROCESS_BYTES", 1)
     monkeypatch.setattr("teapot.ledgeraudit._Audit", None)  # of this process
     claimed, ledger = tmp_path / "claimed", made.paths.ledger
     sizes = {"rows": made.ledger.rows, "lines": made.data.records}
@@ -123,7 +123,7 @@ def test_a_fault_found_in_the_own_process_is_told_as_one_found_here(
 ) -> None:
     path = written(tmp_path, row())
     here = refusal(tmp_path, path, rows=2)
-    monkeypatch.setattr("teapot.ledgeraudit._OWN_PROCESS_BYTES", 1)
+    monkeypatch.setattr("teapot.ledgerguard.OWN_PROCESS_BYTES", 1)
     with (
         auditing(path, tmp_path / "claimed", rows=2, lines=9) as future,
         pytest.raises(DataError) as caught,
@@ -137,7 +137,7 @@ def test_a_reader_that_dies_is_a_fault_of_the_ledger(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = make(tmp_path)
-    monkeypatch.setattr("teapot.ledgeraudit._OWN_PROCESS_BYTES", 1)
+    monkeypatch.setattr("teapot.ledgerguard.OWN_PROCESS_BYTES", 1)
     monkeypatch.setattr("teapot.ledgeraudit.audit_ledger", die)
     (found,) = teapot.verify(made.paths.data)
     assert found.exit_code == 1
@@ -153,7 +153,7 @@ def test_a_plain_script_verifies_a_large_ledger_and_runs_once(tmp_path: Path) ->
     script = tmp_path / "script.py"
     script.write_text(
         "import teapot, teapot.ledgeraudit\n"
-        "teapot.ledgeraudit._OWN_PROCESS_BYTES = 1\n"
+        "teapot.ledgerguard.OWN_PROCESS_BYTES = 1\n"
         "print([part.is_ok for part in teapot.verify('mix.jsonl')])\n"
     )
     ran = subprocess.run(
@@ -191,7 +191,7 @@ def test_fates_that_no_ledger_has_are_faults(tmp_path: Path) -> None:
 def test_rows_out_of_order_are_a_fault(
     rows: list[dict[str, Any]], batch_rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("teapot.ledgeraudit._BATCH_ROWS", batch_rows)
+    monkeypatch.setattr("teapot.ledgeraudit.BATCH_ROWS", batch_rows)
     (fault,) = audit(tmp_path, *rows).faults
     assert fault.endswith("is out of order")
     monkeypatch.undo()
@@ -292,7 +292,7 @@ def test_a_huge_row_group_is_refused_before_it_is_read(
     limit: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = written(tmp_path, row(1), row(2), row(3))
-    monkeypatch.setattr(f"teapot.ledgeraudit.{limit}", 2)
+    monkeypatch.setattr(f"teapot.ledgerguard.{limit}", 2)
     monkeypatch.setattr(parquet.ParquetFile, "iter_batches", lambda *_, **__: pytest.fail("read"))
     assert told in refusal(tmp_path, path, rows=3)
 

@@ -250,7 +250,7 @@ def test_absence_is_proven_where_whole_batches_of_the_ledger_were_dropped(
     master: teapot.Composition, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("teapot.ledger._BATCH_ROWS", 1)
-    monkeypatch.setattr("teapot.ledgeraudit._BATCH_ROWS", 1)
+    monkeypatch.setattr("teapot.ledgeraudit.BATCH_ROWS", 1)
     assert list(prove(master, "77" * 32, absent=True).proof.faults(manifest)) == []
 
 

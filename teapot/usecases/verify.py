@@ -7,7 +7,7 @@ this module makes a `Verified`, and what trains takes nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import InitVar, dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -26,14 +26,18 @@ from teapot.errors import (
     UnsignedError,
     UntrustedError,
     UsageError,
-    counted,
 )
 from teapot.files import OutputPaths, recover
+from teapot.manifestchecks import (
+    allowed_unsigned,
+    check_recipe,
+    check_schema,
+    check_sums,
+    not_looked_at,
+)
 from teapot.manifestfile import (
     MAX_BYTES,
-    number_faults,
     read_manifest,
-    recipe_faults,
     stated_recipe_sha256,
 )
 from teapot.model.manifest import Manifest
@@ -44,7 +48,6 @@ from teapot.trustfile import load_trust
 from teapot.usecases.remaking import check_published, check_rebuild, check_sources
 from teapot.usecases.targets import compositions_of
 
-MANIFEST_FORM = "https://w3id.org/teapot/schemas/manifest/v1"
 _SEAL = object()
 
 
@@ -331,7 +334,7 @@ class _Verifier:
         if self._form_only:
             return
         yield from self._files(manifest)
-        yield _recipe(manifest, stated_recipe_sha256(believed))
+        yield check_recipe(manifest, stated_recipe_sha256(believed))
         yield from check_sources(manifest, self._options.mix, self._options.config)
         yield from check_published(self.paths, believed)
         if self._options.rebuild:
@@ -371,51 +374,4 @@ def _read(path: Path, max_bytes: int) -> bytes | CheckResult:
     return CheckResult(
         name="signature" if "sigstore" in path.name else "payload", status=Status.FAULT,
         compared=f"the file {path.name}", expected="a file that can be read", found=found,
-    )  # fmt: skip
-
-
-def allowed_unsigned(found: Signatures) -> Signatures:
-    """Turn a lack of trust into notes, as --allow-unsigned asks; a fault stays one."""
-    ending = " (allowed by --allow-unsigned)"
-    results = [
-        replace(result, status=Status.NOTE, found=f"{result.found}{ending}")
-        if result.status == Status.UNTRUSTED
-        else result
-        for result in found.results
-    ]
-    return replace(found, results=tuple(results))
-
-
-def not_looked_at() -> CheckResult:
-    """Return the result that stands for all checks of what nobody vouches for."""
-    return CheckResult(
-        name="contents", status=Status.SKIPPED,
-        compared="everything else: what nobody trusted vouches for is not read",
-    )  # fmt: skip
-
-
-def check_schema(where: str, problems: Sequence[Problem]) -> CheckResult:
-    """Return whether a manifest has its form, given what is wrong with it."""
-    details = [str(problem) for problem in problems]
-    return CheckResult.compare(
-        "schema", f"the form of {where}: strict JSON, its schema, safe names, one way to say it",
-        expected=MANIFEST_FORM, found=counted(len(details), "fault") if details else MANIFEST_FORM,
-        details=details,
-    )  # fmt: skip
-
-
-def check_sums(manifest: Manifest) -> CheckResult:
-    """Return whether a manifest's own numbers add up."""
-    faults = list(number_faults(manifest))
-    return CheckResult.compare(
-        "sums", "the manifest's own numbers: fates with rows read, parts with the whole",
-        expected="all add up", found=f"{len(faults)} do not add up" if faults else "all add up",
-        details=faults,
-    )  # fmt: skip
-
-
-def _recipe(manifest: Manifest, stated: str) -> CheckResult:
-    return CheckResult.compare(
-        "recipe", "SHA-256 of the recipe's canonical JSON, and the recipe with what was read",
-        expected=stated, found=manifest.recipe.sha256(), details=list(recipe_faults(manifest)),
     )  # fmt: skip

@@ -10,11 +10,12 @@ from teapot.bundle import MAX_BYTES
 from teapot.datafile import open_beside
 from teapot.errors import DataError, UsageError
 from teapot.files import OutputPaths
+from teapot.manifestchecks import not_looked_at
 from teapot.model.verification import CheckResult, Status, Verification
 from teapot.model_signing import SIGNATURE_NAME, FolderStatement, FolderStatementError
 from teapot.signed_folder import check_folder
 from teapot.usecases.targets import compositions_in
-from teapot.usecases.verify import VerifyOptions, not_looked_at
+from teapot.usecases.verify import VerifyOptions
 
 
 def verify_folder(folder: Path, options: VerifyOptions | None = None) -> Verification:

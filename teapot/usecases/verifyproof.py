@@ -8,17 +8,12 @@ from teapot.authenticity import BundleFile, Signatures, judge_bundles
 from teapot.bundle import Bundle
 from teapot.digest import sha256_hex
 from teapot.errors import DataError, Problem, UsageError
+from teapot.manifestchecks import allowed_unsigned, check_schema, check_sums, not_looked_at
 from teapot.manifestfile import read_manifest
 from teapot.model.verification import CheckResult, Status, Verification
 from teapot.proof import MAX_BYTES, Proof
 from teapot.usecases.onerecord import content_digest_of, digest_of_record
-from teapot.usecases.verify import (
-    VerifyOptions,
-    allowed_unsigned,
-    check_schema,
-    check_sums,
-    not_looked_at,
-)
+from teapot.usecases.verify import VerifyOptions
 
 
 def verify_proof(

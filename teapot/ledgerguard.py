@@ -1,0 +1,106 @@
+"""What a ledger may be before a row of it is read, and the process that may break over one."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import pyarrow as arrow
+from pyarrow import parquet
+
+from teapot.datafile import open_beside
+from teapot.errors import DataError, Problem
+from teapot.ledger import LEDGER
+
+BATCH_ROWS = 8192
+_MAX_GROUP_ROWS = 1 << 17
+_MAX_GROUP_BYTES = 1 << 30
+_MAX_VALUES_A_ROW = 64  # repairs, and one for an empty list; lines come on top
+OWN_PROCESS_BYTES = 4 << 20
+_UNPACKED_BYTES = 1 << 30
+_OWN_MEMORY_BYTES = 8 << 30
+_NEVER_NULL = ("module", "source", "row", "fate", "repairs", "lines")
+_Given = ParamSpec("_Given")
+_Made = TypeVar("_Made")
+UNREADABLE = (
+    arrow.ArrowException, OSError, MemoryError, ValueError, OverflowError, TypeError,
+)  # fmt: skip
+
+
+def needs_own_process(path: Path) -> bool:
+    """Tell whether a ledger is large, or could unpack to much: texts are stored once, if equal."""
+    if not path.is_file():
+        return False
+    size = path.stat().st_size
+    if size > OWN_PROCESS_BYTES:
+        return True
+    try:
+        with open_beside(path) as opened, parquet.ParquetFile(opened) as file:
+            return any(
+                min(group.num_rows, BATCH_ROWS) * column.total_uncompressed_size > _UNPACKED_BYTES
+                for group, column in _columns(file, size)
+            )
+    except (DataError, *UNREADABLE):
+        return False  # whoever audits it will say why
+
+
+def _groups(file: Any) -> Iterator[Any]:
+    return (file.metadata.row_group(number) for number in range(file.num_row_groups))
+
+
+def _columns(file: Any, size: int) -> Iterator[tuple[Any, Any]]:
+    """Yield what a file says of each column of each row group, with the group.
+
+    Where it says nothing, pyarrow ends the process (seen in 26.0) and raises nothing. A scan, which
+    keeps no value, finds such a file, and raises. A large file is spared the scan: it is looked at
+    in a process of its own only, whose end is a fault.
+    """
+    if size <= OWN_PROCESS_BYTES:
+        file.scan_contents()
+    for group in _groups(file):
+        yield from ((group, group.column(number)) for number in range(group.num_columns))
+
+
+def bounded(audit: Callable[_Given, _Made], *args: _Given.args, **kwargs: _Given.kwargs) -> _Made:
+    """Audit in a process of its own, which fails where it wants more memory than any ledger."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    bound = _OWN_MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(hard, _OWN_MEMORY_BYTES)
+    resource.setrlimit(resource.RLIMIT_DATA, (bound, hard))
+    return audit(*args, **kwargs)
+
+
+def refuse_other_sizes(file: Any, path: Path, rows: int, lines: int) -> None:
+    """Refuse a ledger of other columns or rows than stated, or one that could unpack without end.
+
+    Raises:
+        DataError: it is such a file.
+    """
+    if file.schema_arrow.names != LEDGER.names or file.schema_arrow.types != LEDGER.types:
+        raise DataError(Problem(str(path), "is no ledger: it has other columns"))
+    if file.metadata.num_rows != rows:
+        told = f"has {file.metadata.num_rows:,} rows, the manifest states {rows:,}"
+        raise DataError(Problem(str(path), told))
+    for group in _groups(file):
+        if group.num_rows > _MAX_GROUP_ROWS or group.total_byte_size > _MAX_GROUP_BYTES:
+            told = f"has a row group of {group.num_rows:,} rows and {group.total_byte_size:,} bytes"
+            raise DataError(Problem(str(path), f"{told}, more than any ledger of Teapot's"))
+    for group, column in _columns(file, path.stat().st_size):
+        values, held = column.num_values, group.num_rows
+        if values > lines + _MAX_VALUES_A_ROW * held:
+            told = f"has lists of {values:,} values for {held:,} rows and {lines:,} lines"
+            raise DataError(Problem(str(path), f"{told}, more than any ledger of Teapot's"))
+
+
+def refuse_nulls(batch: Any) -> None:
+    """Refuse nulls where no ledger has one.
+
+    Raises:
+        ValueError: there is one.
+    """
+    for name in _NEVER_NULL:
+        column = batch.column(name)
+        is_list = arrow.types.is_list(column.type)
+        if column.null_count or (is_list and column.flatten().null_count):
+            raise ValueError(f"the column {name} holds a null")
