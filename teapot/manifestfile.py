@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from teapot.errors import DataError, Problem
 from teapot.files import OutputPaths
 from teapot.model.manifest import Manifest
 from teapot.model.report import decimal_text
+from teapot.names import file_fault
 from teapot.schemas import schema_faults
 from teapot.strictyaml import YamlDocument
 
@@ -43,21 +42,6 @@ def read_manifest(data: bytes, where: str) -> Manifest:
         raise DataError(*problems)
     _refuse_other_form(data, manifest, where, value)
     return manifest
-
-
-def name_fault(name: str) -> str | None:
-    """Return why a name is not that of a file in the same folder, the same on every machine."""
-    if re.match(r"[A-Za-z]:", name):
-        return "begins with a drive letter"
-    if "/" in name or "\\" in name:
-        return "leads out of its folder"
-    if name in ("", ".", ".."):
-        return "names no file"
-    if not name.isprintable():
-        return "holds characters that cannot be seen"
-    if unicodedata.normalize("NFC", name) != name:
-        return "is not in Unicode's form NFC, so another name could look the same"
-    return None
 
 
 def number_faults(manifest: Manifest) -> Iterator[str]:
@@ -116,7 +100,7 @@ def stated_recipe_sha256(data: bytes) -> str:
 
 def _name_faults(manifest: Manifest) -> Iterator[str]:
     for name in (manifest.data.name, manifest.ledger.name):
-        fault = name_fault(name)
+        fault = file_fault(name)
         if fault is not None:
             yield f"the file name {name!a} {fault}"
             return

@@ -10,7 +10,6 @@ statement that contradicts itself.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Collection
 from collections.abc import Set as AbstractSet
@@ -19,6 +18,7 @@ from typing import Any
 
 from teapot.canonical import CanonicalError, dumps, kind_of, loads
 from teapot.digest import sha256_hex
+from teapot.names import CONTROL, SURROGATE, path_fault
 
 SIGNATURE_NAME = "model.sig"
 GIT_NAMES = frozenset((".git", ".gitattributes", ".github", ".gitignore"))
@@ -29,11 +29,7 @@ _STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 _PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 _METHOD = "files"
 _ALGORITHM = "sha256"
-_MAX_NAME = 4096  # what Linux takes as a path
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_DRIVE = re.compile(r"[A-Za-z]:")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _GLOB = re.compile(r"[*?\[]")
 
 
@@ -60,7 +56,7 @@ class FolderStatement:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        if not self.name or _CONTROL.search(self.name) or _SURROGATE.search(self.name):
+        if not self.name or CONTROL.search(self.name) or SURROGATE.search(self.name):
             raise FolderStatementError(
                 f"has the subject {_shown(self.name)}, expected a printable name"
             )
@@ -142,24 +138,6 @@ class FolderStatement:
                 raise FolderStatementError(f"{told}, expected one or the other")
 
 
-def name_fault(name: str) -> str | None:
-    """Return in words what keeps a name from being one safe relative path; None if nothing does."""
-    segments = frozenset(name.split("/"))
-    faults = (
-        (not name, "is empty"),
-        (len(name) > _MAX_NAME, f"has more than {_MAX_NAME:,} characters"),
-        (_SURROGATE.search(name), "is not UTF-8"),
-        (_CONTROL.search(name), "has a control character"),
-        ("\\" in name, "has a backslash"),
-        (name.startswith("/"), "is absolute"),
-        (_DRIVE.match(name), "begins with a drive letter"),
-        ("" in segments, "has an empty segment"),
-        (segments & {".", ".."}, "has the segment . or .."),
-        (not unicodedata.is_normalized("NFC", name), "is not in Unicode's form NFC"),
-    )
-    return next((told for is_wrong, told in faults if is_wrong), None)
-
-
 def ancestor_in(name: str, paths: AbstractSet[str]) -> str | None:
     """Return the path among `paths` that is `name` or a folder above it; None if there is none."""
     segments = name.split("/")
@@ -169,7 +147,7 @@ def ancestor_in(name: str, paths: AbstractSet[str]) -> str | None:
 
 def _check_names(names: Collection[str], verb: str) -> None:
     for name in names:
-        fault = name_fault(name)
+        fault = path_fault(name)
         if fault is not None:
             told = f"{verb} {_shown(name)}, which {fault}"
             raise FolderStatementError(f"{told}; expected a relative path such as a/b.txt")

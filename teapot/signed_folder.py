@@ -24,8 +24,8 @@ from teapot.model_signing import (
     FolderStatement,
     FolderStatementError,
     ancestor_in,
-    name_fault,
 )
+from teapot.names import path_fault
 from teapot.signing import PrivateKey, PublicKey
 
 MAX_DETAILS = 10
@@ -108,7 +108,7 @@ def _signable(folder: Path) -> list[str]:
         problems.append(Problem(str(folder / SIGNATURE_NAME), "is a folder, expected a signature"))
     names = [name for name in contents.files if not _is_default(name)]
     for name in names:
-        fault = name_fault(name)
+        fault = path_fault(name)
         if fault is not None:
             problems.append(Problem(str(folder), f"has a file whose name {fault}: {name!a}"))
     if not problems and not names:

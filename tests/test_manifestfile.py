@@ -18,7 +18,6 @@ from teapot.canonical import dumps_readable, loads
 from teapot.errors import DataError
 from teapot.manifestfile import (
     MAX_BYTES,
-    name_fault,
     number_faults,
     read_manifest,
     recipe_faults,
@@ -27,6 +26,7 @@ from teapot.manifestfile import (
 from teapot.model.manifest import DataFile, LedgerFile, Manifest
 from teapot.model.recipe import Recipe, RecipeModule, RecipeSource
 from teapot.model.report import Amount, ModuleReport
+from teapot.names import file_fault
 from teapot.schemas import schema_text
 from tests.support.compositions import make
 from tests.support.project import chat_rows, write_config, write_module
@@ -130,12 +130,12 @@ def test_a_recipe_digest_that_is_not_the_recipes_is_for_the_caller_to_judge(data
     ],
 )
 def test_a_name_that_is_not_that_of_a_file_beside_is_told(name: str, fault: str) -> None:
-    assert name_fault(name) == fault
+    assert file_fault(name) == fault
 
 
 @pytest.mark.parametrize("name", ["mix.jsonl", "čaj.jsonl", "a b.jsonl", ".x.jsonl", "ab:c.jsonl"])
 def test_a_name_of_a_file_beside_is_let_through(name: str) -> None:
-    assert name_fault(name) is None
+    assert file_fault(name) is None
 
 
 @pytest.mark.parametrize(

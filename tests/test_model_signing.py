@@ -25,8 +25,8 @@ from teapot.model_signing import (
     DEFAULT_IGNORED,
     FolderStatement,
     FolderStatementError,
-    name_fault,
 )
+from teapot.names import path_fault
 from teapot.signed_folder import check_folder, key_hint, sign_folder
 from teapot.signing import PrivateKey
 
@@ -253,7 +253,7 @@ UNSAFE_NAMES = {
 
 @pytest.mark.parametrize("name", UNSAFE_NAMES, ids=lambda name: ascii(name)[:20])
 def test_unsafe_name_is_refused_wherever_it_stands(name: str) -> None:
-    assert name_fault(name) == UNSAFE_NAMES[name]
+    assert path_fault(name) == UNSAFE_NAMES[name]
     with pytest.raises(FolderStatementError, match="expected a relative path"):
         FolderStatement(name="x", resources=((name, CONFIG),))
     with pytest.raises(FolderStatementError, match="expected a relative path"):
@@ -264,7 +264,7 @@ def test_unsafe_name_is_refused_wherever_it_stands(name: str) -> None:
     "name", ["a", ".hidden", "...", "a b", "a/b.c", "xy:z", "é", "模型.bin", "~"]
 )
 def test_ordinary_name_is_safe(name: str) -> None:
-    assert name_fault(name) is None
+    assert path_fault(name) is None
 
 
 # --- signing ------------------------------------------------------------------------------------
