@@ -20,7 +20,7 @@ import teapot
 from teapot import MixOptions
 from teapot.canonical import dumps
 from teapot.configfile import load_config
-from teapot.errors import DataError, ExpectationError
+from teapot.errors import DataError, ExpectationError, UsageError
 from teapot.ledger import ledger_bytes, read_ledger
 from teapot.merkle import MerkleTree
 from teapot.schemas import schema_text
@@ -304,3 +304,22 @@ def test_mix_without_a_line_is_an_error(project: Path) -> None:
     with pytest.raises(DataError, match="the mix has no line; raise a weight"):
         composed(write_config(project, {"t/c": 0.01}), project / "out")
     assert teapot.plan(project / "mix.config").report.total.lines == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("mix\u0301e\u0301.jsonl", "is not in Unicode's form NFC"),
+        ("mix\x1b[2J.jsonl", "holds characters that cannot be seen"),
+        ("C:mix.jsonl", "begins with a drive letter"),
+    ],
+)
+def test_output_name_that_no_manifest_may_state_is_refused(
+    name: str, told: str, tmp_path: Path
+) -> None:
+    write_module(tmp_path, "t/a", chat_rows("a", 3))
+    config = write_config(tmp_path, {"t/a": 1})
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(UsageError, match=told):
+        teapot.compose(config, output=tmp_path / name)
+    assert sorted(tmp_path.iterdir()) == before

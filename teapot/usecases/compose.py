@@ -21,6 +21,7 @@ from teapot.mixing import LineDigest, Mix, plan_mix
 from teapot.model.manifest import DataFile, LedgerFile, Manifest
 from teapot.model.recipe import Recipe
 from teapot.model.report import MixReport
+from teapot.names import file_fault
 from teapot.plugins import load_check, plugin_versions
 from teapot.reporting import make_recipe, report_mix
 from teapot.resolve import MixOptions, ResolvedMix, resolve
@@ -235,6 +236,10 @@ def output_paths(resolved: ResolvedMix, output: str | Path | None) -> OutputPath
     if name.suffix != ".jsonl" and not name.is_dir():
         message = "is no name for JSON Lines, expected one that ends in .jsonl"
         raise UsageError(Problem(str(name), message))
+    fault = file_fault(name.name)
+    if fault is not None:
+        message = f"the name {name.name!a} {fault}; choose another with -o"
+        raise UsageError(Problem(str(name.parent), message))
     return OutputPaths(name)
 
 
