@@ -12,7 +12,7 @@ from teapot.files import OutputPaths
 
 MANIFEST = ".manifest.json"
 _BUNDLE = re.compile(r"(.+)\.manifest(?:\.[^.]+)?\.sigstore\.json")
-_NOT_PROJECT = frozenset(("build", "dist", "node_modules", "site-packages", "__pycache__"))
+_NOT_PROJECT = frozenset(("build", "dist", "node_modules", "site-packages", "tests", "__pycache__"))
 
 
 def composition_of(path: Path) -> OutputPaths | None:
