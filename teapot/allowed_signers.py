@@ -135,8 +135,13 @@ def parse_revoked(text: str, name: str) -> dict[PublicKey, str]:
     revoked: dict[PublicKey, str] = {}
     faults = []
     for where, line in _lines(text, name):
+        words = line.split()
+        if words[0].endswith("-cert-v01@openssh.com"):
+            told = "is a certificate; to revoke its key, give the key itself"
+            faults.append(Problem(where, told))
+            continue
         try:
-            revoked[_key(line.split())] = where
+            revoked[_key(words)] = where
         except _OtherKindError:
             continue
         except ValueError as error:

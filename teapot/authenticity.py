@@ -13,11 +13,13 @@ from pathlib import Path
 
 from teapot.allowed_signers import TrustedAuthority
 from teapot.bundle import Bundle, BundleError
+from teapot.files import open_regular
 from teapot.model.verification import CheckResult, Status
 from teapot.signing import PublicKey
 from teapot.trust import Trust
 
 NAME = "signature"
+_MAX_CERTIFICATE_BYTES = 1 << 20
 _BELIEVED = "the DSSE signature against the keys of the trust files"
 
 
@@ -148,7 +150,8 @@ def _judge_key(
 def _by_no_known_key(file: BundleFile, bundle: Bundle, trust: Trust) -> CheckResult:
     """Tell a signature that its own key disowns from one by a key that nobody knows."""
     known = {key.fingerprint for key in [*(e.key for e in trust.keys), *trust.revoked]}
-    claimed = bundle.keyid or bundle.hint or ""
+    names = [name for name in (bundle.keyid, bundle.hint) if name]
+    claimed = next((name for name in names if name in known), "".join(names[:1]))
     if claimed in known:
         return CheckResult(
             name=NAME, status=Status.FAULT,
@@ -226,7 +229,8 @@ def _checked_stamp(
     reasons = []
     for authority in authorities:
         try:
-            certificates = Path(authority.certificate).read_bytes()
+            with open_regular(Path(authority.certificate)) as file:
+                certificates = file.read(_MAX_CERTIFICATE_BYTES)
             time = check_timestamp(stamp, signature, certificates)
         except OSError as error:
             reasons.append(f"{authority.where}: {authority.certificate}: {error.strerror}")

@@ -76,6 +76,8 @@ class Bundle:
         _refuse_others(envelope, {"payload", "payloadType", "signatures"}, "dsseEnvelope")
         signed = _one_signature(envelope.get("signatures"))
         hint, certificate = _identity(material)
+        if hint is not None and _list(material.get("tlogEntries", []), "tlogEntries"):
+            raise BundleError("has log entries beside a public key, expected none")
         payload_type = envelope.get("payloadType")
         if payload_type != IN_TOTO:
             raise BundleError(f"signs a payload of type {_shown(payload_type)}, expected {IN_TOTO}")
@@ -130,10 +132,12 @@ def _timestamps(value: Any) -> tuple[bytes, ...]:
     data = _mapping(value, "timestampVerificationData")
     _refuse_others(data, {"rfc3161Timestamps"}, "timestampVerificationData")
     stamps = _list(data.get("rfc3161Timestamps", []), "rfc3161Timestamps")
-    return tuple(
-        _base64(_mapping(stamp, "a timestamp").get("signedTimestamp"), "signedTimestamp")
-        for stamp in stamps
-    )
+    found = []
+    for stamp in stamps:
+        part = _mapping(stamp, "a timestamp")
+        _refuse_others(part, {"signedTimestamp"}, "a timestamp")
+        found.append(_base64(part.get("signedTimestamp"), "signedTimestamp"))
+    return tuple(found)
 
 
 def _one_signature(value: Any) -> Mapping[str, Any]:

@@ -39,7 +39,11 @@ class ContentChecks:
             with auditing(self.paths.ledger, claimed, **sizes) as future:
                 try:
                     with found.open("wb") as digests:
-                        measured = measure_data(self.paths.data, digests, progress=self.progress)
+                        measured = measure_data(
+                            self.paths.data, digests, stated_lines=data.records,
+                            progress=self.progress,
+                        )  # fmt: skip
+
                 except DataError as error:
                     measured = None
                     yield _unreadable("data", "the data file", error)

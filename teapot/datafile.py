@@ -20,7 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from teapot.digest import split_digests
+from teapot.digest import DIGEST_BYTES, split_digests
 from teapot.errors import DataError, Problem
 from teapot.files import open_regular
 from teapot.interfaces import Progress, silent
@@ -30,6 +30,8 @@ from teapot.processes import OwnProcesses
 BLOCK_BYTES = 1 << 18
 RANGE_BYTES = 1 << 25
 PARALLEL_BYTES = 1 << 27
+SPARE_LINES = 1000
+MAX_LINES = 1 << 40
 MAX_LINE_BYTES = 64 << 20
 """Longer than any line that Teapot writes: a row has 16 MiB at most, and grows little."""
 
@@ -68,9 +70,15 @@ def open_beside(path: Path) -> BufferedReader:
 
 
 def measure_data(
-    path: Path, digests: BinaryIO | None = None, *, progress: Progress = silent
+    path: Path,
+    digests: BinaryIO | None = None,
+    *,
+    stated_lines: int | None = None,
+    progress: Progress = silent,
 ) -> MeasuredData:
     """Return what a data file is, writing the 32-byte digests of its lines end to end.
+
+    Far beyond `stated_lines` no line is looked at any more: that is a fault, whatever they hold.
 
     Raises:
         DataError: the file is missing, no regular file, or leads out of its folder.
@@ -81,7 +89,8 @@ def measure_data(
     waiting: list[bytes] = []
     with _executor(total) as executor:
         whole = executor.submit(_hash_file, path)
-        for part in _parts(executor, path, total):
+        limit = MAX_LINES if stated_lines is None else stated_lines + SPARE_LINES
+        for part in _parts(executor, path, total, limit):
             if digests is not None:
                 digests.write(part.digests)
             waiting += split_digests(part.digests)
@@ -92,6 +101,9 @@ def measure_data(
             progress("verify", done, total)
             if part.fault is not None:
                 fault = f"line {tree.leaves + len(waiting) + 1} {part.fault}"
+            elif tree.leaves + len(waiting) > limit:
+                fault = f"there are over {limit:,} lines; the others were not looked at"
+            if fault is not None:
                 break
         tree.extend(waiting)
         sha256_of_all, size = whole.result()
@@ -121,28 +133,33 @@ def _executor(size: int) -> Executor:
     return OwnProcesses(max(2, os.cpu_count() or 1))
 
 
-def _parts(executor: Executor, path: Path, size: int) -> Iterator[_Part]:
+def _parts(executor: Executor, path: Path, size: int, limit: int) -> Iterator[_Part]:
     """Yield the parts of a file in order; a few are worked on ahead, never all of them."""
     if isinstance(executor, ThreadPoolExecutor):
-        yield hash_lines(path, 0, size)
+        yield hash_lines(path, 0, size, limit)
         return
     pending: deque[Future[_Part]] = deque()
     starts = iter(range(0, size, RANGE_BYTES))
     while True:
         for start in islice(starts, 2 * (os.cpu_count() or 1) - len(pending)):
-            pending.append(executor.submit(hash_lines, path, start, start + RANGE_BYTES))
+            pending.append(executor.submit(hash_lines, path, start, start + RANGE_BYTES, limit))
         if not pending:
             return
         yield pending.popleft().result()
 
 
-def hash_lines(path: Path, start: int, stop: int) -> _Part:
-    """Return the digests of the lines that begin at a byte from `start` up to `stop`."""
+def hash_lines(path: Path, start: int, stop: int, limit: int) -> _Part:
+    """Return the digests of the lines that begin at a byte from `start` up to `stop`.
+
+    After `limit` lines (and those of a buffer) it leaves the rest.
+    """
     digests, fault = bytearray(), None
     with open_beside(path) as file:
         try:
             for digest in _line_digests(file, start, stop):
                 digests += digest
+                if len(digests) > limit * DIGEST_BYTES:
+                    break
         except _LineError as error:
             fault = str(error)
     return _Part(digests=bytes(digests), bytes=stop - start, fault=fault)

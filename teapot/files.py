@@ -240,18 +240,27 @@ def _planned(journal: Path) -> dict[str, list[str]]:
         DataError: no run of Teapot's has written this journal; nothing of it is done.
     """
     stem = journal.parent.name.removeprefix(".").removesuffix(".teapot-run")
-    names = re.escape(stem) + r"\.(jsonl|ledger\.parquet|manifest(\.[^./]+)?(\.sigstore)?\.json)"
+    bundles = re.escape(stem) + r"\.manifest(\.[^./]+)?\.sigstore\.json"
+    names = re.escape(stem) + rf"\.(jsonl|ledger\.parquet|manifest\.json)|{bundles}"
     try:
         with open_regular(journal) as file:
             plan = json.loads(file.read(_MAX_JOURNAL_BYTES))
         found = {key: plan[key] for key in ("rename", "remove")}
-        is_own = all(re.fullmatch(names, name) for part in found.values() for name in part)
+        # A run removes no more than signatures, and what it puts in place is files of its own.
+        is_own = all(re.fullmatch(names, name) for name in found["rename"])
+        is_own &= all(re.fullmatch(bundles, name) for name in found["remove"])
+        is_own &= not any(_is_no_file(journal.parent / name) for name in found["rename"])
     except (OSError, ValueError, TypeError, LookupError, RecursionError):
         is_own = False
     if not is_own:
         told = "is no journal of an interrupted run, though it lies where one would; remove it"
         raise DataError(Problem(str(journal), told))
     return found
+
+
+def _is_no_file(path: Path) -> bool:
+    """Tell whether something lies there that is no regular file."""
+    return os.path.lexists(path) and (path.is_symlink() or not path.is_file())
 
 
 def _empty(folder: Path) -> None:

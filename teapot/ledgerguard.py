@@ -38,12 +38,21 @@ def needs_own_process(path: Path) -> bool:
         return True
     try:
         with open_beside(path) as opened, parquet.ParquetFile(opened) as file:
+            if not _is_ledger(file):
+                return False
+            if any(group.total_byte_size > _MAX_GROUP_BYTES >> 4 for group in _groups(file)):
+                return True
             return any(
                 min(group.num_rows, BATCH_ROWS) * column.total_uncompressed_size > _UNPACKED_BYTES
                 for group, column in _columns(file, size)
             )
     except (DataError, *UNREADABLE):
         return False  # whoever audits it will say why
+
+
+def _is_ledger(file: Any) -> bool:
+    found = file.schema_arrow
+    return bool(found.names == LEDGER.names and found.types == LEDGER.types)
 
 
 def _groups(file: Any) -> Iterator[Any]:
@@ -77,7 +86,7 @@ def refuse_other_sizes(file: Any, path: Path, rows: int, lines: int) -> None:
     Raises:
         DataError: it is such a file.
     """
-    if file.schema_arrow.names != LEDGER.names or file.schema_arrow.types != LEDGER.types:
+    if not _is_ledger(file):
         raise DataError(Problem(str(path), "is no ledger: it has other columns"))
     if file.metadata.num_rows != rows:
         told = f"has {file.metadata.num_rows:,} rows, the manifest states {rows:,}"

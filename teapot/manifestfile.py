@@ -8,7 +8,9 @@ from pathlib import Path
 from teapot.canonical import CanonicalError, check_numbers, loads
 from teapot.errors import DataError, Problem
 from teapot.files import OutputPaths
+from teapot.licensing import LicensePolicy
 from teapot.model.manifest import Manifest
+from teapot.model.record import Fault
 from teapot.model.report import decimal_text
 from teapot.names import file_fault
 from teapot.schemas import schema_faults
@@ -71,6 +73,15 @@ def number_faults(manifest: Manifest) -> Iterator[str]:
             report.total.characters, sum(a.characters for a in report.licenses.values())
         ),
     }  # fmt: skip
+    tokens = [m.tokens for m in report.modules]
+    tokens += [amount.tokens for amount in report.licenses.values()]
+    counted = {part is not None for part in [report.total.tokens, *tokens]}
+    if counted != {manifest.tokenizer is not None}:
+        yield "tokens: counted in one place and not in another"
+    elif manifest.tokenizer is not None:
+        whole = report.total.tokens or 0
+        parts["tokens by module"] = whole, sum(m.tokens or 0 for m in report.modules)
+        parts["tokens by licence"] = whole, sum(a.tokens or 0 for a in report.licenses.values())
     for what, (stated, summed) in parts.items():
         if stated != summed:
             yield f"{what}: stated {stated}, the parts sum to {summed}"
@@ -90,6 +101,16 @@ def recipe_faults(manifest: Manifest) -> Iterator[str]:
     read = [(s.module, s.id, s.uri, s.revision, s.sha256, s.rows) for s in report.sources]
     if pinned != read:
         yield "its sources are not those that were read"
+    for module in report.modules:
+        asked_lines = module.weight * module.usable // 1
+        if module.lines != asked_lines:
+            told = f"weight {module.weight} of {module.usable} usable records gives {asked_lines}"
+            yield f"{module.name}: {told} lines, stated are {module.lines}"
+    policy = LicensePolicy(None if recipe.licenses == "all" else tuple(recipe.licenses))
+    for name in report.licenses:
+        verdict = policy.judge(name)
+        if isinstance(verdict, Fault) or not verdict.allowed:
+            yield f"it does not allow the licence {name}, which is in the data"
 
 
 def stated_recipe_sha256(data: bytes) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 from teapot.canonical import CanonicalError, dumps, dumps_readable, loads
@@ -21,7 +22,8 @@ from teapot.schemas import schema_faults
 from teapot.strictyaml import YamlDocument
 
 FORMAT = "teapot/proof/v1"
-MAX_BYTES = 256 << 20
+MAX_BYTES = 96 << 20
+_MAX_ITEMS = 256
 SUFFIX = ".proof.json"
 
 
@@ -86,9 +88,13 @@ class Proof:
         except CanonicalError as error:
             raise DataError(Problem(where, f"is not strict JSON: {error}")) from error
         document = YamlDocument(where, value, {})
-        faults = list(schema_faults("proof", document))
+        if _is_longer_than_any(value):
+            raise DataError(Problem(where, "has longer lists than any proof"))
+        faults = list(islice(schema_faults("proof", document), 5))
         if faults or not isinstance(value, dict):
-            raise DataError(*document.problems(faults[:5]))
+            raise DataError(*document.problems(faults))
+        if value["bundles"] and value["manifest"] is not None:
+            raise DataError(Problem(where, "holds a manifest beside the signed one"))
         manifest = value["manifest"]
         try:
             bundles = tuple(dumps(bundle) for bundle in value["bundles"])
@@ -153,6 +159,15 @@ class Proof:
         begins = first.index == 0 or first.digests[0] < self.digest
         ends = last.index == count - 1 or self.digest < last.digests[-1]
         return begins and ends
+
+
+def _is_longer_than_any(value: Any) -> bool:
+    """Tell at a glance that a list is too long, before a schema looks at each of its items."""
+    leaves = value.get("leaves") if isinstance(value, dict) else None
+    lists = [leaves, value.get("bundles")] if isinstance(value, dict) else [value]
+    for leaf in leaves[:2] if isinstance(leaves, list) else ():
+        lists += [leaf.get("digests"), leaf.get("path")] if isinstance(leaf, dict) else [leaf]
+    return any(isinstance(part, list) and len(part) > _MAX_ITEMS for part in lists)
 
 
 def _path_faults(leaf: Leaf, size: int, root: str) -> Iterator[str]:

@@ -167,7 +167,8 @@ def test_interrupt_and_termination_leave_nothing(tmp_path: Path) -> None:
             cwd=tmp_path, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         working = OutputPaths(tmp_path / "out.jsonl").run_folder
-        while not (working / "lines.spool").exists():
+        spool = working / "lines.spool"
+        while not (spool.exists() and spool.stat().st_size):  # in the middle of the rows
             time.sleep(0.01)
         run.send_signal(number)
         assert "interrupted; no file was left half-written" in run.communicate()[1]

@@ -31,10 +31,12 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Another Sigstore instance than the public one.",
 )
+@click.option("--manifest-only", is_flag=True, help="Sign without a look at data file and ledger.")
 @signing_options
 @common
 def sign(
-    target: Path, keyless: bool, identity_token: str | None, sigstore_config: Path | None,
+    target: Path, manifest_only: bool, keyless: bool, identity_token: str | None,
+    sigstore_config: Path | None,
     signer: MakeSigner, quiet: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Sign a manifest that lies there, or every file of a folder.
@@ -50,11 +52,13 @@ def sign(
         written = [sign_model_folder(target, key)]
         by = key.public.fingerprint
     elif keyless:
-        written = sign_manifest(target, sign_keylessly(identity_token, sigstore_config))
+        written = sign_manifest(
+            target, sign_keylessly(identity_token, sigstore_config), manifest_only=manifest_only
+        )
         by = "the identity in its certificate"
     else:
         made = signer()
-        written = sign_manifest(target, made)
+        written = sign_manifest(target, made, manifest_only=manifest_only)
         by = made.needed_key().public.fingerprint
     if as_json:
         print_json({"signed": [str(path) for path in written], "by": by})

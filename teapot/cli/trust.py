@@ -176,12 +176,12 @@ def _keys_meant(key: str, place: Path) -> list[PublicKey]:
     from teapot.keys import KeyStore, read_public_key
     from teapot.trustfile import load_trust
 
-    if Path(key).is_file():
-        return [read_public_key(Path(key))]
     known = [(entry.principals, entry.key) for entry in load_trust().keys]
     if place.exists():
         known += [(entry.principals, entry.key) for entry in load_trust(place).keys]
     found = [public for name, public in known if key in (name, public.fingerprint)]
+    if not found and Path(key).is_file():
+        return [read_public_key(Path(key))]
     if not found:  # only now: a store that cannot be read must not keep a key from being revoked
         stored = KeyStore.of_user().list()
         found = [one.public for one in stored if key in (one.name, one.public.fingerprint)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from teapot.cli.show import print_json
 if TYPE_CHECKING:
     from teapot.model.verification import CheckResult, Verification
     from teapot.resolve import MixOptions
+    from teapot.usecases.verify import VerifyOptions
 
 
 @click.command()
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     help="The config to rebuild from, where its name does not tell.",
 )
 @click.option("--manifest-only", is_flag=True, help="Leave data file and ledger aside.")
+@click.option("--records", is_flag=True, help="Parse every line, and compare it with the ledger.")
 @click.option(
     "--allow-unsigned",
     is_flag=True,
@@ -93,18 +96,38 @@ def _verified(
     keyless = named.pop("sigstore_config")
     options = VerifyOptions(mix=mix, expect=expect, keyless_config=keyless, **named)
     proofs = [target for target in targets if target.name.endswith(".proof.json")]
-    folders = [target for target in targets if (target / "model.sig").is_file()]
+    folders = [target for target in targets if os.path.lexists(target / "model.sig")]
     if record is not None and not proofs:
         raise UsageError("--record goes with a proof (NAME.proof.json) as target")
     found = [verify_proof(target, record, options) for target in proofs]
     found += [verify_folder(target, options) for target in folders]
     others = [target for target in targets if target not in proofs and _has_composition(target)]
+    if targets and not others:
+        _refuse_what_would_be_ignored(options, is_proof=not folders)
     return found + (check(*others, options=options) if others or not found else [])
+
+
+def _refuse_what_would_be_ignored(options: VerifyOptions, *, is_proof: bool) -> None:
+    """Refuse options that say something of a composition where there is none."""
+    from teapot.errors import UsageError
+
+    given = {
+        "--expect": options.expect is not None and not is_proof,
+        "--rebuild": options.rebuild,
+        "--records": options.records,
+        "--manifest-only": options.manifest_only,
+        "--config": options.config is not None,
+        "--source": bool(options.mix.sources),
+    }
+    idle = [name for name, is_given in given.items() if is_given]
+    if idle:
+        kind = "a proof" if is_proof else "a signed folder without a manifest"
+        raise UsageError(f"{' and '.join(idle)} would do nothing for {kind}; leave it out")
 
 
 def _has_composition(target: Path) -> bool:
     """Tell whether a target is to be verified as a composition: not a folder with none in it."""
-    signed = (target / "model.sig").is_file()
+    signed = os.path.lexists(target / "model.sig")
     return not signed or any(target.glob("*.manifest.json"))
 
 

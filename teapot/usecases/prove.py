@@ -66,8 +66,8 @@ def _inclusion(composition: _Composition, query: str) -> Proven:
     with tempfile.TemporaryDirectory(prefix="teapot-prove-") as folder:
         digests = Path(folder, "digests")
         with digests.open("wb") as file:
-            measured = measure_data(composition.paths.data, file)
-        stated = composition.manifest.data
+            stated = composition.manifest.data
+            measured = measure_data(composition.paths.data, file, stated_lines=stated.records)
         if (measured.sha256, measured.merkle_root) != (stated.sha256, stated.merkle_root):
             told = "is not what its manifest states; run `teapot verify` to see where it differs"
             raise DataError(Problem(str(composition.paths.data), told))

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from teapot.allowed_signers import NAMESPACE, TrustedKey
 from teapot.bundle import Bundle, BundleError
+from teapot.contentchecks import ContentChecks
 from teapot.datafile import open_beside
-from teapot.digest import sha256_file, sha256_hex
+from teapot.digest import sha256_hex
 from teapot.errors import DataError, Problem
 from teapot.files import OutputPaths, recover, write_atomically
+from teapot.interfaces import silent
 from teapot.keys import (
     DEFAULT_NAME,
     AskPassphrase,
@@ -24,7 +26,9 @@ from teapot.keys import (
     named_key_file,
     shown_path,
 )
-from teapot.manifestfile import MAX_BYTES, read_manifest
+from teapot.manifestchecks import check_recipe, check_sums
+from teapot.manifestfile import MAX_BYTES, read_manifest, stated_recipe_sha256
+from teapot.model.verification import Status
 from teapot.signing import PrivateKey
 from teapot.trustfile import add_line, load_trust, user_trust_file
 from teapot.usecases.targets import compositions_of
@@ -141,29 +145,39 @@ def _stamped(bundle: Bundle, url: str) -> Bundle:
     return replace(bundle, timestamps=(request_timestamp(bundle.signature, url),))
 
 
-def sign_manifest(target: Path, signer: Signer) -> list[Path]:
+def sign_manifest(target: Path, signer: Signer, *, manifest_only: bool = False) -> list[Path]:
     """Sign manifests that lie there, and return the signatures' paths.
 
     A signature by the same key is replaced. Where others have signed, theirs stay, and this one
     gets a name with eight hex digits of its key's fingerprint, for verifiers who ask for several.
 
+    With `manifest_only`, data file and ledger are not looked at, and need not be there.
+
     Raises:
         UsageError: the target names no manifest.
-        DataError: what would be signed is no manifest, or its data file is not what it states.
+        DataError: what would be signed is no manifest, or its data or ledger is not what it states.
     """
-    return [_sign_one(paths, signer) for paths in compositions_of([target])]
+    found = compositions_of([target])
+    return [_sign_one(paths, signer, manifest_only=manifest_only) for paths in found]
 
 
-def _sign_one(paths: OutputPaths, signer: Signer) -> Path:
+def _sign_one(paths: OutputPaths, signer: Signer, *, manifest_only: bool) -> Path:
     recover(paths)
     with open_beside(paths.manifest) as file:
         manifest = file.read(MAX_BYTES + 1)
-    stated = read_manifest(manifest, str(paths.manifest)).data
-    if paths.data.exists():
-        found = sha256_file(paths.data)
-        if found != stated.sha256:
-            told = f"is not what its manifest states: found sha256 {found}, stated {stated.sha256}"
-            raise DataError(Problem(str(paths.data), f"{told}; compose again before you sign"))
+    stated = read_manifest(manifest, str(paths.manifest))
+    results = [check_sums(stated), check_recipe(stated, stated_recipe_sha256(manifest))]
+    if not manifest_only:
+        results += ContentChecks(paths, stated, silent).run()
+    faults = [result for result in results if result.status == Status.FAULT]
+    if faults:
+        raise DataError(
+            *(
+                Problem(str(paths.manifest), f"{r.name}: expected {r.expected}, found {r.found}")
+                for r in faults
+            ),
+            "nothing was signed: compose again, or sign the manifest alone with --manifest-only",
+        )
     made = signer(manifest)
     path = _place(paths, Bundle.parse(made), manifest)
     write_atomically(path, made)

@@ -47,6 +47,14 @@ def compositions_in(folder: Path) -> list[OutputPaths]:
     return _each_once(_of_names(folder, (path.name for path in folder.iterdir())))
 
 
+def compositions_under(folder: Path) -> list[OutputPaths]:
+    """Return the compositions that lie in a folder or below it, whatever the folders are called."""
+    found = (
+        paths for place, _, names in os.walk(folder) for paths in _of_names(Path(place), names)
+    )
+    return _each_once(found)
+
+
 def _each_once(found: Iterable[OutputPaths]) -> list[OutputPaths]:
     return list({paths.data.absolute(): paths for paths in found}.values())
 

@@ -7,6 +7,7 @@ this module makes a `Verified`, and what trains takes nothing else.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import InitVar, dataclass, field, replace
 from datetime import UTC, datetime
@@ -42,12 +43,14 @@ from teapot.manifestfile import (
 )
 from teapot.model.manifest import Manifest
 from teapot.model.verification import CheckResult, Status, Verification
+from teapot.recordchecks import COMPARED, NAME, check_records
 from teapot.resolve import MixOptions
 from teapot.trust import Trust
 from teapot.trustfile import load_trust
-from teapot.usecases.remaking import check_published, check_rebuild, check_sources
+from teapot.usecases.remaking import PUBLISHED_FOLDER, check_published, check_rebuild, check_sources
 from teapot.usecases.targets import compositions_of
 
+MAX_BUNDLES = 100
 _SEAL = object()
 
 
@@ -57,8 +60,8 @@ class VerifyOptions:
 
     `at` is the time at which keys must be valid. `expect` pins the manifest's SHA-256, `signer` the
     principal who alone may have signed. With `allow_unsigned`, files that nobody trusted has signed
-    are checked against each other all the same. `mix` says where modules and sources lie, and
-    whether the network may be used.
+    are checked against each other all the same. `records` has every line parsed and compared with
+    its ledger row. `mix` says where modules and sources lie, and whether the network may be used.
     """
 
     trust: Path | None = None
@@ -68,10 +71,16 @@ class VerifyOptions:
     signer: str | None = None
     allow_unsigned: bool = False
     manifest_only: bool = False
+    records: bool = False
     keyless_config: Path | None = None
     rebuild: bool = False
     config: Path | None = None
     mix: MixOptions = field(default_factory=MixOptions)
+
+    def __post_init__(self) -> None:
+        """Refuse what would let everything pass."""
+        if self.threshold < 1:
+            raise UsageError("the threshold of signers is 1 at least")
 
     def believed(self) -> Trust:
         """Return whom to believe.
@@ -131,8 +140,6 @@ def verify(*targets: str | Path, options: VerifyOptions | None = None) -> list[V
         TrustError: a trust file is missing or cannot be read.
     """
     options = options or VerifyOptions()
-    if options.threshold < 1:
-        raise UsageError("the threshold of signers is 1 at least")
     trust = options.believed()
     found = compositions_of([Path(target) for target in targets])
     if options.expect is not None and len(found) > 1:
@@ -243,8 +250,13 @@ class _Verifier:
         yield from self._contents(believed)
 
     def _signatures(self) -> Signatures:
-        files = []
+        files: list[BundleFile] = []
         for path in self.paths.all_bundles():
+            if (
+                len(files) >= MAX_BUNDLES
+                or sum(len(file.data) for file in files) > MAX_BUNDLE_BYTES
+            ):
+                return Signatures(results=(self._too_many_bundles(),))
             data = _read(path, MAX_BUNDLE_BYTES)
             if not isinstance(data, bytes):
                 return Signatures(results=(data,))
@@ -256,6 +268,12 @@ class _Verifier:
             keyless_config=self._options.keyless_config,
         )  # fmt: skip
         return allowed_unsigned(found) if self._options.allow_unsigned else found
+
+    def _too_many_bundles(self) -> CheckResult:
+        return CheckResult(
+            name="signature", status=Status.FAULT, compared="the bundles beside the manifest",
+            expected=f"{MAX_BUNDLES} at most, and {MAX_BUNDLE_BYTES:,} bytes in all", found="more",
+        )  # fmt: skip
 
     def _unsigned(self) -> CheckResult:
         allowed = self._options.allow_unsigned
@@ -343,14 +361,26 @@ class _Verifier:
             )
 
     def _files(self, manifest: Manifest) -> Iterator[CheckResult]:
-        is_published = self.paths.manifest.absolute().parent.name == "manifests"
-        there = [path for path in (self.paths.data, self.paths.ledger) if path.exists()]
-        if self._options.manifest_only or (is_published and not there):
+        if self._options.manifest_only or self._is_published_alone():
             why = "asked for" if self._options.manifest_only else "published without its data"
             told = f"data file and ledger ({why}; --rebuild makes them again)"
             yield CheckResult(name="data", status=Status.SKIPPED, compared=told)
             return
-        yield from ContentChecks(self.paths, manifest, self._options.mix.progress).run()
+        found = list(ContentChecks(self.paths, manifest, self._options.mix.progress).run())
+        yield from found
+        if not self._options.records:
+            return
+        if all(result.status == Status.OK for result in found):
+            yield check_records(self.paths, manifest)
+        else:
+            told = f"{COMPARED}; the files are not those composed"
+            yield CheckResult(name=NAME, status=Status.SKIPPED, compared=told)
+
+    def _is_published_alone(self) -> bool:
+        """Tell whether the manifest lies in this project's `manifests/`, without its data."""
+        others = (self.paths.data, self.paths.ledger, self.paths.run_folder)
+        folder = self.paths.manifest.absolute().parent
+        return folder == PUBLISHED_FOLDER.absolute() and not any(map(os.path.lexists, others))
 
     def _renamed(self, manifest: Manifest) -> CheckResult:
         return CheckResult(

@@ -10,11 +10,11 @@ from teapot.bundle import MAX_BYTES
 from teapot.datafile import open_beside
 from teapot.errors import DataError, UsageError
 from teapot.files import OutputPaths
-from teapot.manifestchecks import not_looked_at
+from teapot.manifestchecks import allowed_unsigned, not_looked_at
 from teapot.model.verification import CheckResult, Status, Verification
 from teapot.model_signing import SIGNATURE_NAME, FolderStatement, FolderStatementError
 from teapot.signed_folder import check_folder
-from teapot.usecases.targets import compositions_in
+from teapot.usecases.targets import compositions_under
 from teapot.usecases.verify import VerifyOptions
 
 
@@ -49,6 +49,8 @@ def _checks(folder: Path, options: VerifyOptions) -> Iterator[CheckResult]:
         [BundleFile(name=SIGNATURE_NAME, data=data)], options.believed(), at=options.at,
         threshold=options.threshold, keyless_config=options.keyless_config,
     )  # fmt: skip
+    if options.allow_unsigned:
+        signatures = allowed_unsigned(signatures)
     yield from signatures.results
     if signatures.payload is None:
         yield not_looked_at()
@@ -67,7 +69,11 @@ def _checks(folder: Path, options: VerifyOptions) -> Iterator[CheckResult]:
 
 def _listed(folder: Path) -> list[str]:
     """Return the names of the files that the manifests in a folder speak for."""
-    return [path.name for paths in compositions_in(folder) for path in _files(paths)]
+    return [
+        path.relative_to(folder).as_posix()
+        for paths in compositions_under(folder)
+        for path in _files(paths)
+    ]
 
 
 def _files(paths: OutputPaths) -> list[Path]:

@@ -8,6 +8,7 @@ from teapot.authenticity import BundleFile, Signatures, judge_bundles
 from teapot.bundle import Bundle
 from teapot.digest import sha256_hex
 from teapot.errors import DataError, Problem, UsageError
+from teapot.files import open_regular
 from teapot.manifestchecks import allowed_unsigned, check_schema, check_sums, not_looked_at
 from teapot.manifestfile import read_manifest
 from teapot.model.verification import CheckResult, Status, Verification
@@ -27,7 +28,7 @@ def verify_proof(
     """
     options = options or VerifyOptions()
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(Problem(str(path), f"cannot be read: {error.strerror}")) from error

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ import teapot
 from teapot.bundle import Bundle
 from teapot.canonical import dumps_readable, loads
 from teapot.ledger import LEDGER as COLUMNS
+from teapot.ledger import ledger_bytes
 from teapot.manifestfile import read_manifest
 from teapot.signing import PrivateKey
 from teapot.usecases.prove import prove
@@ -67,6 +70,26 @@ def edit_ledger(change: Callable[[list[dict[str, Any]]], object]) -> None:
     rows = parquet.read_table(LEDGER).to_pylist()
     change(rows)
     parquet.write_table(arrow.Table.from_pylist(rows, COLUMNS), LEDGER)
+
+
+def read_rows() -> list[dict[str, Any]]:
+    """Return the rows of the ledger as it lies there."""
+    rows: list[dict[str, Any]] = parquet.read_table(LEDGER).to_pylist()
+    return rows
+
+
+def state(manifest: Path, key: str, value: str) -> None:
+    """Have a manifest state another text of 64 hex digits under a key."""
+    data = manifest.read_text()
+    found, count = re.subn(rf'("{key}": )"[0-9a-f]{{64}}"', rf'\1"{value}"', data)
+    assert count == 1, f"{manifest} has {count} keys {key}"
+    manifest.write_text(found)
+
+
+def sign_ledger() -> None:
+    """Have the manifest state the ledger's rows as they are now, and sign it."""
+    state(MANIFEST, "rows_sha256", sha256(ledger_bytes(read_rows())).hexdigest())
+    sign()
 
 
 def sign(by: PrivateKey | None = None, bundle: Path = BUNDLE) -> None:
