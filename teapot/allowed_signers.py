@@ -136,7 +136,7 @@ def parse_revoked(text: str, name: str) -> dict[PublicKey, str]:
     faults = []
     for where, line in _lines(text, name):
         words = line.split()
-        if words[0].endswith("-cert-v01@openssh.com"):
+        if words and words[0].endswith("-cert-v01@openssh.com"):
             told = "is a certificate; to revoke its key, give the key itself"
             faults.append(Problem(where, told))
             continue

@@ -148,7 +148,7 @@ def _parts(executor: Executor, path: Path, size: int, limit: int) -> Iterator[_P
         yield pending.popleft().result()
 
 
-def hash_lines(path: Path, start: int, stop: int, limit: int) -> _Part:
+def hash_lines(path: Path, start: int, stop: int, limit: int = MAX_LINES) -> _Part:
     """Return the digests of the lines that begin at a byte from `start` up to `stop`.
 
     After `limit` lines (and those of a buffer) it leaves the rest.

@@ -407,9 +407,11 @@ def test_manifest_is_not_signed_where_its_data_is_other(capsys: Capture, alice: 
     found = sha256_hex(MIX.data.read_bytes())
     code, out, err = said(capsys, "sign", "mix.manifest.json", "--key", alice)
     assert (code, out) == (1, "")
-    assert err == (
-        f"error: mix.jsonl: is not what its manifest states: found sha256 {found}, stated "
-        f"{stated}; compose again before you sign\n"
+    assert f"error: mix.manifest.json: data: expected {stated}, " in err
+    assert f", found {found}, " in err
+    assert err.endswith(
+        "error: nothing was signed: compose again, or sign the manifest alone with "
+        "--manifest-only\n"
     )
     assert outputs() == COMPOSED
 
@@ -418,7 +420,9 @@ def test_published_manifest_is_signed_without_its_data(capsys: Capture, alice: P
     ok(capsys, "compose", "mix.config", "--no-sign")
     MIX.data.unlink()
     MIX.ledger.unlink()
-    ok(capsys, "sign", "mix.manifest.json", "--key", alice)
+    code, _, err = said(capsys, "sign", "mix.manifest.json", "--key", alice)
+    assert code == 1 and "ledger: expected a file as the manifest states it" in err
+    ok(capsys, "sign", "mix.manifest.json", "--key", alice, "--manifest-only")
     trust(("alice", ALICE))
     ok(capsys, "verify", "mix.manifest.json", "--manifest-only")
 

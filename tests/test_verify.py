@@ -314,9 +314,13 @@ def test_memory_does_not_grow_with_the_data(
         (lambda value: composition(value)["data"].update(contents_root="0" * 64), {"contents"}),
         (lambda value: composition(value)["ledger"].update(rows_sha256="0" * 64), {"ledger"}),
         (lambda value: composition(value)["ledger"].update(rows=1), {"ledger", "sums"}),
-        (lambda value: composition(value)["modules"][0].update(lines=7), {"sums", "conservation"}),
+        (
+            lambda value: composition(value)["modules"][0].update(lines=7),
+            {"sums", "conservation", "recipe"},
+        ),
         (lambda value: composition(value)["data"].update(records=23), {"data", "sums", "lines"}),
         (lambda value: parameters(value).update(recipe_sha256="0" * 64), {"recipe"}),
+        (lambda value: composition(value)["data"].update(tokens=9), {"sums"}),
         (lambda value: parameters(value)["recipe"].update(strip_think=True), {"recipe"}),
     ],
 )

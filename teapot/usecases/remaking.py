@@ -165,7 +165,8 @@ def _compared_file(source: SourceReport, path: Path) -> CheckResult:
     try:
         found = f"{sha256_file(path)}, {path.stat().st_size:,} bytes"
     except OSError as error:
-        found = f"{path.name} cannot be read: {error.strerror}"
+        told = f"{path.name} cannot be read: {error.strerror}"
+        return _source_result(f"source {source.id}", Status.UNREACHABLE, compared, expected, told)
     return CheckResult.compare(f"source {source.id}", compared, expected=expected, found=found)
 
 
