@@ -150,7 +150,7 @@ def damage(made: teapot.Composition, how: str) -> None:
         ("nothing", ["--rebuild"], 0, "verified: 15 checks hold"),
         ("fault", [], 1, "NOT VERIFIED: fault in data, merkle (exit code 1)"),
         ("nothing", ["--rebuild", "--source", "t-a=none.jsonl"], 3, "NOT VERIFIED: unreachable in "
-         "rebuild (exit code 3)"),
+         "source t-a, rebuild (exit code 3)"),
         ("unsigned", [], 4, "NOT VERIFIED: unsigned in signature (exit code 4)"),
         ("unsigned", ["--allow-unsigned"], 0, "verified: 12 checks hold"),
         ("untrusted", [], 5, "NOT VERIFIED: untrusted in signature (exit code 5)"),
