@@ -165,6 +165,8 @@ def test_interrupt_and_termination_leave_nothing(tmp_path: Path) -> None:
         run = subprocess.Popen(
             [sys.executable, "-m", "teapot", "compose", str(config), "-o", "out.jsonl"],
             cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+            # A shell's background jobs ignore SIGINT, and so would all that they start.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one thread
         )  # fmt: skip
         working = OutputPaths(tmp_path / "out.jsonl").run_folder
         spool = working / "lines.spool"
