@@ -126,11 +126,10 @@ class _Locator:
         origins = self._origins(differences)
         told: list[str] = []
         for kind, lines, sentence in _kinds(differences):
-            told.extend(sentence(line, place, origins.get(line)) for line, place in lines)
+            shown = lines[:MAX_SHOWN]
+            told.extend(sentence(line, place, origins.get(line)) for line, place in shown)
             if len(lines) > MAX_SHOWN:
-                told[-(len(lines) - MAX_SHOWN) :] = [
-                    f"and {counted(len(lines) - MAX_SHOWN, f'more {kind} line')}"
-                ]
+                told.append(f"and {counted(len(lines) - MAX_SHOWN, f'more {kind} line')}")
         return told
 
     def _origins(self, differences: Differences) -> dict[int, str]:

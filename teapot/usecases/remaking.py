@@ -90,7 +90,7 @@ def check_rebuild(
     config = config or find_config(manifest)
     compared = "data file, ledger and manifest, composed again"
     if config is None:
-        told = f"no {paths.stem}{_SUFFIX} here, beside it, in configs/ or shipped; use --config"
+        told = f"no {paths.stem}{_SUFFIX} here, in configs/ or shipped; use --config"
         yield CheckResult(
             name="rebuild", status=Status.UNREACHABLE, compared=compared,
             expected="the config of the mix", found=told,

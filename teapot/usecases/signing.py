@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from teapot.allowed_signers import NAMESPACE, TrustedKey
+from teapot.bundle import MAX_BYTES as MAX_BUNDLE_BYTES
 from teapot.bundle import Bundle, BundleError
-from teapot.contentchecks import ContentChecks
 from teapot.datafile import open_beside
 from teapot.digest import sha256_hex
 from teapot.errors import DataError, Problem
@@ -162,6 +162,8 @@ def sign_manifest(target: Path, signer: Signer, *, manifest_only: bool = False) 
 
 
 def _sign_one(paths: OutputPaths, signer: Signer, *, manifest_only: bool) -> Path:
+    from teapot.contentchecks import ContentChecks  # heavy, and only needed here
+
     recover(paths)
     with open_beside(paths.manifest) as file:
         manifest = file.read(MAX_BYTES + 1)
@@ -186,22 +188,25 @@ def _sign_one(paths: OutputPaths, signer: Signer, *, manifest_only: bool) -> Pat
 
 def _place(paths: OutputPaths, bundle: Bundle, manifest: bytes) -> Path:
     """Return where a signature goes: over one of the same signer or of older bytes, else beside."""
-    for path in paths.all_bundles():
-        try:
-            known = Bundle.parse(path.read_bytes())
-        except (BundleError, OSError):
-            continue
-        if known.payload == manifest and _name_of(known) == _name_of(bundle):
+    known = {path: _known(path) for path in paths.all_bundles()}
+    of_manifest = {p: b for p, b in known.items() if b is not None and b.payload == manifest}
+    for path, other in of_manifest.items():
+        if _name_of(other) == _name_of(bundle):
             return path
     first = paths.bundle
-    try:
-        is_taken = Bundle.parse(first.read_bytes()).payload == manifest
-    except (BundleError, OSError):
-        is_taken = False
-    if not is_taken:
+    if first not in of_manifest:
         return first
     short = sha256_hex(_name_of(bundle))[:8]
     return first.with_name(f"{paths.stem}.manifest.{short}.sigstore.json")
+
+
+def _known(path: Path) -> Bundle | None:
+    """Return the bundle in a file; None where there is none that can be read."""
+    try:
+        with open_beside(path) as file:
+            return Bundle.parse(file.read(MAX_BUNDLE_BYTES + 1))
+    except (BundleError, DataError, OSError):
+        return None
 
 
 def _name_of(bundle: Bundle) -> bytes:
