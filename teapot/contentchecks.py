@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from teapot.auditing import account_of, auditing
 from teapot.datafile import MeasuredData, measure_data
 from teapot.differences import Differences, compare_lines
 from teapot.errors import DataError, counted
 from teapot.files import OutputPaths
 from teapot.interfaces import Progress
-from teapot.ledger import read_ledger
-from teapot.ledgeraudit import LedgerAccount, account_of, auditing
+from teapot.model.ledgeraccount import LedgerAccount
 from teapot.model.manifest import Manifest
 from teapot.model.verification import CheckResult, Status
 
@@ -136,6 +136,8 @@ class _Locator:
         wanted = {
             line for _, lines, _ in _kinds(differences) for line, _ in lines[:MAX_SHOWN] if line
         }
+        from teapot.ledger import read_ledger  # Parquet, which nobody needs where all is well
+
         origins: dict[int, str] = {}
         for batch in read_ledger(self._ledger):
             for row in batch:

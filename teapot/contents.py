@@ -7,7 +7,7 @@ stands where a content would stand. Pages keep the tree, and what it costs, smal
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from teapot.digest import DIGEST_BYTES
@@ -24,21 +24,21 @@ class ContentsFacts:
     merkle_root: str
 
 
-def pages(blocks: Iterable[Sequence[bytes]]) -> Iterator[bytes]:
-    """Yield the pages of sorted digests that come in blocks of any size."""
-    held: list[bytes] = []
+def pages(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the pages of sorted digests that come end to end in blocks of any size."""
+    held, step = b"", PAGE_DIGESTS * DIGEST_BYTES
     for block in blocks:
-        held.extend(block)
-        whole = len(held) - len(held) % PAGE_DIGESTS
-        for start in range(0, whole, PAGE_DIGESTS):
-            yield b"".join(held[start : start + PAGE_DIGESTS])
-        del held[:whole]
+        held += block
+        whole = len(held) - len(held) % step
+        for start in range(0, whole, step):
+            yield held[start : start + step]
+        held = held[whole:]
     if held:
-        yield b"".join(held)
+        yield held
 
 
-def hash_contents(blocks: Iterable[Sequence[bytes]]) -> ContentsFacts:
-    """Return what the sorted digests of contents, each once, amount to."""
+def hash_contents(blocks: Iterable[bytes]) -> ContentsFacts:
+    """Return what the sorted digests of contents, each once and end to end, amount to."""
     tree, size = MerkleTree(), 0
     for page in pages(blocks):
         tree.add(page)

@@ -13,7 +13,7 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from teapot.index import DIGEST_BYTES
+from teapot.digest import DIGEST_BYTES
 
 MAX_COMPARED_LINES = 2_000_000
 MAX_COMPARED_PAIRS = 4_000_000

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy
 
 from teapot.contents import ContentsFacts, hash_contents
-from teapot.digest import HashingWriter, split_digests
+from teapot.digest import HashingWriter
 from teapot.index import RecordIndex
 from teapot.interfaces import Progress
 from teapot.merkle import MerkleTree
@@ -58,4 +58,4 @@ def contents_of(index: RecordIndex, mix: Mix) -> ContentsFacts:
     """Return how many contents the data file has, and the tree over them."""
     kept = numpy.unique(mix.order)
     contents = sorted_once(index.digest_keys()[kept].astype(">u8").tobytes())
-    return hash_contents([split_digests(contents)])
+    return hash_contents([contents])

@@ -2,19 +2,16 @@
 
 A ledger is read before anything vouches for its bytes (its digest is of its rows), so a reader of
 Parquet stands open to whoever wrote the file. What the file claims of its own size is checked
-first, and a large ledger is read in a process of its own, whose end is a fault and not a crash.
-Memory does not grow with the rows: claims go to a scratch file, one 32-byte slot for each line.
+first, and `teapot.auditing` gives a large ledger a process of its own. Memory does not grow with
+the rows: claims go to a scratch file, one 32-byte slot for each line.
 """
 
 from __future__ import annotations
 
+from binascii import hexlify, unhexlify
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -30,76 +27,17 @@ from teapot.datafile import open_beside
 from teapot.errors import DataError, Problem
 from teapot.index import DIGEST_BYTES
 from teapot.ledger import LEDGER, NOT_DRAWN
+from teapot.ledgerdigest import LedgerDigest
 from teapot.ledgerguard import (
     BATCH_ROWS,
     UNREADABLE,
-    bounded,
-    needs_own_process,
     refuse_nulls,
     refuse_other_sizes,
 )
-from teapot.ledgerlines import canonical_lines
-from teapot.processes import OwnProcesses
+from teapot.model.ledgeraccount import LedgerAccount, ModuleAccount
 from teapot.sorted_digests import DigestSorter
 
-_HEX_DIGITS = numpy.full(256, 255, dtype=numpy.uint8)
-_HEX_DIGITS[list(b"0123456789abcdef")] = range(16)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ModuleAccount:
-    """What a ledger says of one module, by the words of the manifest."""
-
-    read: int
-    kept: int
-    unused: int
-    lines: int
-    dropped: dict[str, int]
-    repaired: dict[str, int]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LedgerAccount:
-    """What a ledger's rows are and sum to; `faults` are rows that contradict themselves."""
-
-    rows: int
-    rows_sha256: str
-    modules: dict[str, ModuleAccount]
-    sources: dict[tuple[str, str], int]
-    licenses: dict[str, int]
-    claims: int
-    contents: int
-    contents_root: str
-    faults: tuple[str, ...]
-
-
-@contextmanager
-def auditing(
-    path: Path, claimed: Path, *, rows: int, lines: int
-) -> Iterator[Future[LedgerAccount]]:
-    """Give the future account of a ledger, made beside other work where the ledger is large.
-
-    `rows` and `lines` are what the manifest states. The digest that a ledger row claims for a line
-    is put into the scratch file `claimed`.
-    """
-    if not needs_own_process(path):
-        yield _done(path, claimed, rows, lines)
-        return
-    with OwnProcesses(1) as pool:
-        yield pool.submit(bounded, audit_ledger, path, claimed, rows, lines)
-
-
-def account_of(future: Future[LedgerAccount], path: Path) -> LedgerAccount:
-    """Return an account when it is made.
-
-    Raises:
-        DataError: the file is no ledger, or its reader broke down over it.
-    """
-    try:
-        return future.result()
-    except BrokenProcessPool as error:
-        told = "broke the process that read it as Parquet; it is damaged or made to do harm"
-        raise DataError(Problem(str(path), told)) from error
+_NO_DIGEST = "a kept row has no digest of 64 hexadecimal digits"
 
 
 def audit_ledger(path: Path, claimed: Path, rows: int, lines: int) -> LedgerAccount:
@@ -136,7 +74,7 @@ class _Tally:
 
 class _Audit:
     def __init__(self, claimed: Path, lines: int) -> None:
-        self._hash = sha256()
+        self._digest = LedgerDigest(LEDGER.names)
         self._rows = 0
         self._claims = Claims(claimed, lines)
         self._contents = DigestSorter(lines)
@@ -151,7 +89,7 @@ class _Audit:
         if not batch.num_rows:
             return
         refuse_nulls(batch)
-        self._hash.update(canonical_lines(batch))
+        self._digest.update(batch)
         self._rows += batch.num_rows
         columns = {name: batch.column(name) for name in LEDGER.names}
         counts = numpy.diff(columns["lines"].offsets.to_numpy())
@@ -171,7 +109,7 @@ class _Audit:
         contents = hash_contents(self._contents.blocks())
         return LedgerAccount(
             rows=self._rows,
-            rows_sha256=self._hash.hexdigest(),
+            rows_sha256=self._digest.hexdigest(),
             modules={name: _account(tally) for name, tally in self._modules.items()},
             sources=dict(self._sources),
             licenses=dict(self._licenses),
@@ -243,15 +181,6 @@ def _changes(column: Any) -> NDArray[numpy.bool_]:
     return changes
 
 
-def _done(path: Path, claimed: Path, rows: int, lines: int) -> Future[LedgerAccount]:
-    future: Future[LedgerAccount] = Future()
-    try:
-        future.set_result(audit_ledger(path, claimed, rows, lines))
-    except DataError as error:
-        future.set_exception(error)
-    return future
-
-
 def _account(tally: _Tally) -> ModuleAccount:
     return ModuleAccount(
         read=tally.read, kept=tally.kept, unused=tally.unused, lines=tally.lines,
@@ -261,16 +190,15 @@ def _account(tally: _Tally) -> ModuleAccount:
 
 def _digests(column: Any) -> NDArray[numpy.uint8]:
     """Return hexadecimal digests as bytes, shape (rows, 32); what is none raises ValueError."""
-    sizes = pc.fill_null(pc.binary_length(column), 0).to_numpy()
-    if (sizes == 2 * DIGEST_BYTES).all():
-        _, offsets, data = column.buffers()
-        first = numpy.frombuffer(offsets, dtype=numpy.int32)[column.offset]
-        text = numpy.frombuffer(data, dtype=numpy.uint8)[first : first + int(sizes.sum())]
-        digits = _HEX_DIGITS[text].reshape(-1, 2)
-        if (digits < 16).all():
-            digests = (digits[:, 0] << numpy.uint8(4)) | digits[:, 1]
-            return digests.astype(numpy.uint8).reshape(-1, DIGEST_BYTES)
-    raise ValueError("a kept row has no digest of 64 hexadecimal digits")
+    _, offsets, data = column.buffers()
+    bounds = numpy.frombuffer(offsets, dtype=numpy.int32)[column.offset :][: len(column) + 1]
+    if data is None or (numpy.diff(bounds) != 2 * DIGEST_BYTES).any():
+        raise ValueError(_NO_DIGEST)
+    text = bytes(memoryview(data)[bounds[0] : bounds[-1]])
+    digests = unhexlify(text)
+    if hexlify(digests) != text:
+        raise ValueError(_NO_DIGEST)
+    return numpy.frombuffer(digests, dtype=numpy.uint8).reshape(-1, DIGEST_BYTES)
 
 
 def _flat(column: Any) -> NDArray[numpy.int64]:

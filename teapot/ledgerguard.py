@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import pyarrow as arrow
 from pyarrow import parquet
 
+from teapot import processes
 from teapot.datafile import open_beside
 from teapot.errors import DataError, Problem
 from teapot.ledger import LEDGER
@@ -18,24 +19,17 @@ BATCH_ROWS = 8192
 _MAX_GROUP_ROWS = 1 << 17
 _MAX_GROUP_BYTES = 1 << 30
 _MAX_VALUES_A_ROW = 64  # repairs, and one for an empty list; lines come on top
-OWN_PROCESS_BYTES = 4 << 20
 _UNPACKED_BYTES = 1 << 30
 _OWN_MEMORY_BYTES = 8 << 30
 _NEVER_NULL = ("module", "source", "row", "fate", "repairs", "lines")
-_Given = ParamSpec("_Given")
-_Made = TypeVar("_Made")
 UNREADABLE = (
     arrow.ArrowException, OSError, MemoryError, ValueError, OverflowError, TypeError,
 )  # fmt: skip
 
 
-def needs_own_process(path: Path) -> bool:
-    """Tell whether a ledger is large, or could unpack to much: texts are stored once, if equal."""
-    if not path.is_file():
-        return False
+def unpacks_to_much(path: Path) -> bool:
+    """Tell whether a small ledger could unpack to much: texts are stored once, if equal."""
     size = path.stat().st_size
-    if size > OWN_PROCESS_BYTES:
-        return True
     try:
         with open_beside(path) as opened, parquet.ParquetFile(opened) as file:
             if not _is_ledger(file):
@@ -66,18 +60,17 @@ def _columns(file: Any, size: int) -> Iterator[tuple[Any, Any]]:
     keeps no value, finds such a file, and raises. A large file is spared the scan: it is looked at
     in a process of its own only, whose end is a fault.
     """
-    if size <= OWN_PROCESS_BYTES:
+    if size <= processes.OWN_PROCESS_BYTES:
         file.scan_contents()
     for group in _groups(file):
         yield from ((group, group.column(number)) for number in range(group.num_columns))
 
 
-def bounded(audit: Callable[_Given, _Made], *args: _Given.args, **kwargs: _Given.kwargs) -> _Made:
-    """Audit in a process of its own, which fails where it wants more memory than any ledger."""
+def bound_memory() -> None:
+    """Have this process fail where it wants more memory than any ledger needs."""
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     bound = _OWN_MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(hard, _OWN_MEMORY_BYTES)
     resource.setrlimit(resource.RLIMIT_DATA, (bound, hard))
-    return audit(*args, **kwargs)
 
 
 def refuse_other_sizes(file: Any, path: Path, rows: int, lines: int) -> None:

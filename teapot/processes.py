@@ -10,6 +10,8 @@ from multiprocessing import get_context
 from types import ModuleType
 from typing import ParamSpec, TypeVar
 
+OWN_PROCESS_BYTES = 4 << 20
+"""A file larger than this that nobody vouches for is parsed in a process that may break over it."""
 _Given = ParamSpec("_Given")
 _Made = TypeVar("_Made")
 

@@ -14,7 +14,6 @@ from types import TracebackType
 import numpy
 from numpy.typing import NDArray
 
-from teapot.digest import split_digests
 from teapot.index import DIGEST_BYTES, keys_of, sort_order
 
 _BUCKET_DIGESTS = 1 << 16
@@ -44,11 +43,12 @@ class DigestSorter(AbstractContextManager["DigestSorter"]):
         for number, part in zip(numbers.tolist(), parts, strict=True):
             self._files[number].write(part.tobytes())
 
-    def blocks(self) -> Iterator[list[bytes]]:
-        """Yield all digests in ascending order, each once, some thousands at a time."""
+    def blocks(self) -> Iterator[bytes]:
+        """Yield all digests in ascending order, each once, some thousands at a time end to end."""
         for path, file in zip(self._paths, self._files, strict=True):
             file.close()
-            yield from _in_blocks(sorted_once(path.read_bytes()))
+            if digests := path.read_bytes():
+                yield sorted_once(digests)
 
     def __exit__(
         self,
@@ -70,9 +70,3 @@ def sorted_once(digests: bytes) -> bytes:
     is_first[1:] = (keys[1:] != keys[:-1]).any(axis=1)
     unlike: NDArray[numpy.uint64] = keys[is_first]
     return unlike.astype(">u8").tobytes()
-
-
-def _in_blocks(digests: bytes) -> Iterator[list[bytes]]:
-    step = DIGEST_BYTES * 4096
-    for start in range(0, len(digests), step):
-        yield split_digests(digests[start : start + step])

@@ -9,8 +9,11 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.environment import environment
 
-settings.register_profile("teapot", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("teapot")
+# the same examples in every run, so that a failure is the change's own; `make fuzz` draws others
+_COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("teapot", settings(derandomize=True, **_COMMON))
+settings.register_profile("fuzz", settings(max_examples=2000, print_blob=True, **_COMMON))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "teapot"))
 
 
 @pytest.fixture(autouse=True)

@@ -21,9 +21,10 @@ from teapot import MixOptions
 from teapot.canonical import dumps
 from teapot.configfile import load_config
 from teapot.errors import DataError, ExpectationError, UsageError
-from teapot.ledger import ledger_bytes, read_ledger
+from teapot.ledger import read_ledger
 from teapot.merkle import MerkleTree
 from teapot.schemas import schema_text
+from tests.support.ledgers import rows_sha256
 from tests.support.project import chat_row, chat_rows, write_config, write_module
 
 REPOSITORY = Path(__file__).parent.parent
@@ -64,7 +65,7 @@ def test_files_are_what_the_manifest_says(project: Path) -> None:
     assert result["data"]["bytes"] == len(data)
     assert result["data"]["merkle_root"] == tree.root().hex()
     rows = [row for batch in read_ledger(made.paths.ledger) for row in batch]
-    assert result["ledger"]["rows_sha256"] == hashlib.sha256(ledger_bytes(rows)).hexdigest()
+    assert result["ledger"]["rows_sha256"] == rows_sha256(rows)
     assert hashlib.sha256(made.paths.manifest.read_bytes()).hexdigest() == made.manifest_sha256
 
 

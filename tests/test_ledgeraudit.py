@@ -13,10 +13,12 @@ import pytest
 from pyarrow import parquet
 
 import teapot
+from teapot.auditing import account_of, auditing
 from teapot.errors import DataError
-from teapot.ledger import LEDGER, ledger_bytes, read_ledger
-from teapot.ledgeraudit import LedgerAccount, ModuleAccount, account_of, audit_ledger, auditing
+from teapot.ledger import LEDGER, read_ledger
+from teapot.ledgeraudit import audit_ledger
 from teapot.merkle import MerkleTree
+from teapot.model.ledgeraccount import LedgerAccount, ModuleAccount
 from tests.support.compositions import die, make, manifest_of, write_project
 from tests.support.environment import environment
 
@@ -108,7 +110,7 @@ def test_a_large_ledger_is_read_in_its_own_process_with_the_same_account(
 ) -> None:
     made = make(tmp_path)
     here = audited(made)
-    monkeypatch.setattr("teapot.ledgerguard.OWN_PROCESS_BYTES", 1)
+    monkeypatch.setattr("teapot.processes.OWN_PROCESS_BYTES", 1)
     monkeypatch.setattr("teapot.ledgeraudit._Audit", None)  # of this process
     claimed, ledger = tmp_path / "claimed", made.paths.ledger
     sizes = {"rows": made.ledger.rows, "lines": made.data.records}
@@ -123,7 +125,7 @@ def test_a_fault_found_in_the_own_process_is_told_as_one_found_here(
 ) -> None:
     path = written(tmp_path, row())
     here = refusal(tmp_path, path, rows=2)
-    monkeypatch.setattr("teapot.ledgerguard.OWN_PROCESS_BYTES", 1)
+    monkeypatch.setattr("teapot.processes.OWN_PROCESS_BYTES", 1)
     with (
         auditing(path, tmp_path / "claimed", rows=2, lines=9) as future,
         pytest.raises(DataError) as caught,
@@ -137,8 +139,8 @@ def test_a_reader_that_dies_is_a_fault_of_the_ledger(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = make(tmp_path)
-    monkeypatch.setattr("teapot.ledgerguard.OWN_PROCESS_BYTES", 1)
-    monkeypatch.setattr("teapot.ledgeraudit.audit_ledger", die)
+    monkeypatch.setattr("teapot.processes.OWN_PROCESS_BYTES", 1)
+    monkeypatch.setattr("teapot.auditing._bounded_audit", die)
     (found,) = teapot.verify(made.paths.data)
     assert found.exit_code == 1
     (ledger,) = [result for result in found.results if result.name == "ledger"]
@@ -152,8 +154,8 @@ def test_a_plain_script_verifies_a_large_ledger_and_runs_once(tmp_path: Path) ->
     made = make(tmp_path)
     script = tmp_path / "script.py"
     script.write_text(
-        "import teapot, teapot.ledgeraudit\n"
-        "teapot.ledgerguard.OWN_PROCESS_BYTES = 1\n"
+        "import teapot, teapot.processes\n"
+        "teapot.processes.OWN_PROCESS_BYTES = 1\n"
         "print([part.is_ok for part in teapot.verify('mix.jsonl')])\n"
     )
     ran = subprocess.run(
@@ -329,4 +331,4 @@ def test_the_rows_hashed_are_those_that_others_read(tmp_path: Path) -> None:
     )
     account = audit_ledger(one_group, tmp_path / "claimed", len(rows), made.data.records)
     assert account.rows_sha256 == made.ledger.rows_sha256
-    assert ledger_bytes(rows).count(b"\n") == account.rows
+    assert account.rows == len(rows)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from teapot.auditing import account_of, auditing
 from teapot.contents import page_count, page_of, pages
 from teapot.datafile import measure_data
 from teapot.digest import split_digests
@@ -14,7 +15,6 @@ from teapot.errors import DataError, Problem, UsageError
 from teapot.files import OutputPaths
 from teapot.index import DIGEST_BYTES
 from teapot.ledger import read_ledger
-from teapot.ledgeraudit import account_of, auditing
 from teapot.merkle import BLOCK_LEAVES, PathBuilder
 from teapot.model.manifest import Manifest
 from teapot.proof import Leaf, Proof
@@ -125,7 +125,7 @@ def _surrounding(contents: DigestSorter, content: bytes, size: int) -> list[Leaf
         DataError: it is there.
     """
     before = 0
-    for block in contents.blocks():
+    for block in map(split_digests, contents.blocks()):
         if content in block:
             told = f"the content with sha256 {content.hex()} is in the data file"
             raise DataError(f"{told}; leave out --absent to prove it")

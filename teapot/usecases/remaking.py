@@ -31,7 +31,6 @@ from teapot.model.verification import CheckResult, Status
 from teapot.modulefile import ModulePlaces, shipped_configs
 from teapot.resolve import MixOptions
 from teapot.sourcemap import SourceMap
-from teapot.usecases.compose import compose
 
 PUBLISHED_FOLDER = Path("manifests")
 _SUFFIX = ".config"
@@ -96,6 +95,8 @@ def check_rebuild(
             expected="the config of the mix", found=told,
         )  # fmt: skip
         return
+    from teapot.usecases.compose import compose  # all of the composing, which few ask for
+
     with tempfile.TemporaryDirectory(prefix="teapot-rebuild-") as folder:
         try:
             options = replace(mix, seed=manifest.recipe.seed, on_bad_row=_policy(manifest, mix))

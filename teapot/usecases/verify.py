@@ -43,7 +43,6 @@ from teapot.manifestfile import (
 )
 from teapot.model.manifest import Manifest
 from teapot.model.verification import CheckResult, Status, Verification
-from teapot.recordchecks import COMPARED, NAME, check_records
 from teapot.resolve import MixOptions
 from teapot.trust import Trust
 from teapot.trustfile import load_trust
@@ -370,6 +369,8 @@ class _Verifier:
         yield from found
         if not self._options.records:
             return
+        from teapot.recordchecks import COMPARED, NAME, check_records  # parsers and arrays
+
         if all(result.status == Status.OK for result in found):
             yield check_records(self.paths, manifest)
         else:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +25,12 @@ import teapot
 from teapot.bundle import Bundle
 from teapot.canonical import dumps_readable, loads
 from teapot.ledger import LEDGER as COLUMNS
-from teapot.ledger import ledger_bytes
 from teapot.manifestfile import read_manifest
 from teapot.signing import PrivateKey
 from teapot.usecases.prove import prove
 from tests.support.environment import own_key
 from tests.support.keys import key
+from tests.support.ledgers import rows_sha256
 from tests.support.project import Row, write_config, write_module
 
 DATA, LEDGER = Path("tea.jsonl"), Path("tea.ledger.parquet")
@@ -88,7 +87,7 @@ def state(manifest: Path, key: str, value: str) -> None:
 
 def sign_ledger() -> None:
     """Have the manifest state the ledger's rows as they are now, and sign it."""
-    state(MANIFEST, "rows_sha256", sha256(ledger_bytes(read_rows())).hexdigest())
+    state(MANIFEST, "rows_sha256", rows_sha256(read_rows()))
     sign()
 
 

@@ -1,0 +1,77 @@
+"""The audit of a ledger beside other work, in a process of its own where the ledger is large.
+
+Whoever reads Parquet stands open to whoever wrote it, and nothing vouches for a ledger's bytes; so
+the end of such a process is a fault and not a crash. What reads Parquet is loaded there only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from pathlib import Path
+
+from teapot import processes
+from teapot.errors import DataError, Problem
+from teapot.model.ledgeraccount import LedgerAccount
+from teapot.processes import OwnProcesses
+
+
+@contextmanager
+def auditing(
+    path: Path, claimed: Path, *, rows: int, lines: int
+) -> Iterator[Future[LedgerAccount]]:
+    """Give the future account of a ledger, made beside other work where the ledger is large.
+
+    `rows` and `lines` are what the manifest states. The digest that a ledger row claims for a line
+    is put into the scratch file `claimed`.
+    """
+    if not _needs_own_process(path):
+        yield _done(path, claimed, rows, lines)
+        return
+    with OwnProcesses(1) as pool:
+        yield pool.submit(_bounded_audit, path, claimed, rows, lines)
+
+
+def account_of(future: Future[LedgerAccount], path: Path) -> LedgerAccount:
+    """Return an account when it is made.
+
+    Raises:
+        DataError: the file is no ledger, or its reader broke down over it.
+    """
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        told = "broke the process that read it as Parquet; it is damaged or made to do harm"
+        raise DataError(Problem(str(path), told)) from error
+
+
+def _needs_own_process(path: Path) -> bool:
+    """Tell whether a ledger is large, or could unpack to much."""
+    if not path.is_file():
+        return False
+    if path.stat().st_size > processes.OWN_PROCESS_BYTES:
+        return True
+    from teapot.ledgerguard import unpacks_to_much
+
+    return unpacks_to_much(path)
+
+
+def _bounded_audit(path: Path, claimed: Path, rows: int, lines: int) -> LedgerAccount:
+    from teapot.ledgeraudit import audit_ledger
+    from teapot.ledgerguard import bound_memory
+
+    bound_memory()
+    return audit_ledger(path, claimed, rows, lines)
+
+
+def _done(path: Path, claimed: Path, rows: int, lines: int) -> Future[LedgerAccount]:
+    from teapot.ledgeraudit import audit_ledger
+
+    future: Future[LedgerAccount] = Future()
+    try:
+        future.set_result(audit_ledger(path, claimed, rows, lines))
+    except DataError as error:
+        future.set_exception(error)
+    return future

@@ -1,0 +1,32 @@
+"""What the rows of a ledger sum to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModuleAccount:
+    """What a ledger says of one module, by the words of the manifest."""
+
+    read: int
+    kept: int
+    unused: int
+    lines: int
+    dropped: dict[str, int]
+    repaired: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LedgerAccount:
+    """What a ledger's rows are and sum to; `faults` are rows that contradict themselves."""
+
+    rows: int
+    rows_sha256: str
+    modules: dict[str, ModuleAccount]
+    sources: dict[tuple[str, str], int]
+    licenses: dict[str, int]
+    claims: int
+    contents: int
+    contents_root: str
+    faults: tuple[str, ...]
