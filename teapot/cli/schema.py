@@ -14,7 +14,7 @@ from teapot.cli.show import print_json
 @click.argument("name", required=False)
 @common
 def schema(name: str | None, quiet: bool, as_json: bool) -> None:
-    """Print the JSON Schema NAME: config, module, record, ledger or manifest."""
+    """Print the JSON Schema NAME: base, config, module, record, ledger, manifest or proof."""
     from teapot.schemas import SCHEMAS, schema_text
 
     if name is not None:
