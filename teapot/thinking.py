@@ -18,7 +18,7 @@ LOOK_ALIKE = re.compile(
     re.IGNORECASE,
 )
 _MARK = re.compile(r"</?think>")
-_LEADING_BLOCK = re.compile(r"<think>.*?</think>\s*", re.DOTALL)
+_LEADING_BLOCK = re.compile(r"<think>(.*?)</think>\s*", re.DOTALL)
 
 
 def has_thought(content: str) -> bool:
@@ -54,6 +54,18 @@ def strip_thought(content: str) -> str:
 def answer_of(content: str) -> str:
     """Return what follows the thought of a checked assistant content."""
     return content.split(CLOSE, 1)[1] if has_thought(content) and CLOSE in content else content
+
+
+def split_thought(content: str) -> tuple[str | None, str]:
+    """Return the leading thought of any assistant content, and the answer that follows it.
+
+    The white space around the thought goes, and that before the answer. Without a leading closed
+    block there is no thought (None), and the content stays as it is, stray marks and all.
+    """
+    block = _LEADING_BLOCK.match(content)
+    if block is None:
+        return None, content
+    return block[1].strip(), content[block.end() :]
 
 
 def with_thought(reasoning: str, answer: str) -> str:

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from teapot.thinking import answer_of, has_thought, strip_thought, think_faults, with_thought
+from teapot.thinking import (
+    answer_of,
+    has_thought,
+    split_thought,
+    strip_thought,
+    think_faults,
+    with_thought,
+)
 
 WORDS = [" ", "\n", "a", "b<", "c>"]
 TEXT = st.lists(st.sampled_from(WORDS)).map("".join)
@@ -101,3 +108,28 @@ def test_a_thought_that_was_put_in_front_can_be_stripped_again(thought: str, ans
     assert _codes(content) == []
     assert strip_thought(content) == answer
     assert thought.strip() in content
+
+
+@pytest.mark.parametrize(
+    ("content", "split"),
+    [
+        ("a", (None, "a")),
+        ("\na ", (None, "\na ")),
+        ("<think>t</think>a", ("t", "a")),
+        ("<think>\n t\nt \n</think>\n\n a ", ("t\nt", "a ")),
+        ("<think></think>a", ("", "a")),
+        ("<think>t</think>", ("t", "")),
+        ("<think>t</think></think>a", ("t", "</think>a")),
+        ("<think>t</think>a<think>u</think>", ("t", "a<think>u</think>")),
+        ("<think>t", (None, "<think>t")),
+        ("t</think>a", (None, "t</think>a")),
+        (" <think>t</think>a", (None, " <think>t</think>a")),
+    ],
+)
+def test_a_leading_closed_block_is_split_off(content: str, split: tuple[str | None, str]) -> None:
+    assert split_thought(content) == split
+
+
+@given(ANY_TEXT.filter(str.strip), ANY_TEXT.map(str.lstrip))
+def test_what_with_thought_joins_is_split_again(reasoning: str, answer: str) -> None:
+    assert split_thought(with_thought(reasoning, answer)) == (reasoning.strip(), answer)
