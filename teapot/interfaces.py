@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
+from teapot.model.base import Base
 from teapot.model.module import SourceSpec
-from teapot.model.record import Fault, Record, Row
+from teapot.model.record import Fault, Message, Record, Row
+from teapot.model.rendered import Rendered
 
 DigestOf = Literal["file", "rows"]
 Progress = Callable[[str, int, int | None], None]
@@ -77,4 +79,29 @@ class Check(Protocol):
 
     def run(self, record: Record) -> Sequence[Fault]:
         """Return every fault found; an empty sequence lets the record pass."""
+        ...
+
+
+class Trainer(Protocol):
+    """Entry-point group `teapot.trainers`: knows one base, and how it writes a conversation."""
+
+    @property
+    def base(self) -> Base:
+        """Return the facts of the base."""
+        ...
+
+    def render(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Any] | None = None,
+        system_prompt: str | None = None,
+    ) -> Rendered:
+        """Return what the model sees of a conversation, and what it is trained on.
+
+        A conversation without a system turn gets `system_prompt`, else the base's own.
+
+        Raises:
+            DataError: the base cannot write this conversation; names every turn at fault.
+            MissingExtraError: what renders is not installed.
+        """
         ...

@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
 from teapot.errors import PluginError
-from teapot.interfaces import Check, Source
+from teapot.interfaces import Check, Source, Trainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,29 @@ def load_check(name: str) -> tuple[Check, Plugin]:
     """
     plugin = _load("teapot.checks", name)
     return cast(Check, plugin.value()), plugin
+
+
+def load_trainer(name: str) -> tuple[Trainer, Plugin]:
+    """Return the trainer of the base of this name, and who provides it.
+
+    Raises:
+        PluginError: none, or more than one, provides it, it cannot be loaded, or it is of a base
+            with another name.
+        ConfigError: its base file is not one.
+    """
+    plugin = _load("teapot.trainers", name)
+    trainer = cast(Trainer, plugin.value())
+    if trainer.base.name != name:
+        raise PluginError(
+            f"the trainer plug-in {name!r} of {plugin.package} is of the base "
+            f"{trainer.base.name!r}; give the entry point that name"
+        )
+    return trainer, plugin
+
+
+def trainer_names() -> list[str]:
+    """Return the name of every base that an installed package provides; loads none of them."""
+    return sorted({point.name for point in entry_points(group="teapot.trainers")})
 
 
 def plugin_versions(plugins: Mapping[str, Plugin]) -> dict[str, str]:
