@@ -39,7 +39,10 @@ def test_shipped_configs_and_schemas_are_resources() -> None:
 
 @pytest.mark.parametrize("command", ["import teapot", "from teapot.cli.app import teapot"])
 def test_start_imports_nothing_heavy(command: str) -> None:
-    heavy = "numpy pyarrow rich jsonschema yaml huggingface_hub license_expression cryptography"
+    heavy = (
+        "numpy pyarrow rich jsonschema yaml huggingface_hub license_expression cryptography "
+        "transformers jinja2 teapot_trainers"
+    )
     script = f"{command}; import sys; print(*[m for m in '{heavy}'.split() if m in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout == "\n"

@@ -1,1 +1,5 @@
-"""The bases that Teapot trains, and the one loop that trains them. No base is here yet."""
+"""The bases that Teapot trains, as data, and what renders them; imports nothing heavy."""
+
+from teapot_trainers.package import PackageTrainer, trainer_of
+
+__all__ = ["PackageTrainer", "trainer_of"]

@@ -1,0 +1,1 @@
+"""The bases that come with Teapot: a folder each, built as a third party's package would be."""

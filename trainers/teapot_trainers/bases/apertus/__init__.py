@@ -1,0 +1,7 @@
+"""The base `apertus`: base.yaml and training.jinja say all of it."""
+
+from functools import partial
+
+from teapot_trainers import trainer_of
+
+trainer = partial(trainer_of, __name__)
