@@ -30,6 +30,8 @@ _COMMANDS = {
     "lock": ("teapot.cli.lock", "Pin every source to revision, digest and rows."),
     "modules": ("teapot.cli.modules", "List, show and check modules."),
     "sources": ("teapot.cli.sources", "Show where each source lies, and what is missing."),
+    "bases": ("teapot.cli.bases", "List and show the bases that can be trained."),
+    "render": ("teapot.cli.render", "Show chat rows as a base writes them, and what is trained."),
     "schema": ("teapot.cli.schema", "Print a JSON Schema, for editors and tools."),
     "completion": ("teapot.cli.completion", "Print a shell's completion script."),
 }

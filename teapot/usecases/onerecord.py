@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from teapot.canonical import CanonicalError, dumps, loads
 from teapot.checks.builtin import builtin_checks
 from teapot.digest import sha256
 from teapot.errors import DataError, Problem
+from teapot.interfaces import Check
 from teapot.licensing import LicenseVerdict
 from teapot.model.module import Module, SourceSpec
 from teapot.model.record import Dropped, Fault
@@ -25,16 +27,15 @@ class AnyLicense:
         return _UNCHECKED
 
 
-def maker_of_any(name: str, path: str) -> RecordMaker:
-    """Return what makes records of chat rows that no module describes."""
+def maker_of_any(name: str, path: str, checks: Sequence[Check] | None = None) -> RecordMaker:
+    """Return what makes records of chat rows that no module describes; `checks` default to all."""
     source = SourceSpec(id=name, kind="jsonl", path=path)
     module = Module(
         name="check", version="0", description="any chat file", license="unchecked",
         sources=(source,),
     )  # fmt: skip
-    return RecordMaker(
-        module, source, RecordOptions(licenses=AnyLicense(), checks=builtin_checks())
-    )
+    chosen = builtin_checks() if checks is None else checks
+    return RecordMaker(module, source, RecordOptions(licenses=AnyLicense(), checks=chosen))
 
 
 def digest_of_record(path: Path) -> bytes:

@@ -134,7 +134,8 @@ def test_tool_calls_are_trained_and_results_are_not(name: str, pieces: tuple[str
 def test_llama_defines_tools_in_the_first_user_turn() -> None:
     text = load_trainer("llama")[0].render(ROUND, [{"name": "f"}]).text
     assert text.startswith(
-        "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nEnvironment: ipython\nCutting"
+        "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n"
+        "Environment: ipython\nCutting Knowledge"
     )
     assert '.Do not use variables.\n\n{\n    "name": "f"\n}\n\nLook!<|eot_id|>' in text
     assert '<|start_header_id|>ipython<|end_header_id|>\n\n"{\\"c\\": 7}"<|eot_id|>' in text
