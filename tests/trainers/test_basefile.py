@@ -107,6 +107,9 @@ MARK = "{%- generation -%}Yes.<|im_end|>{%- endgeneration -%}"
         ("{{ messages[0].nothing }}" + MARK,
          ":1: UndefinedError: 'dict object' has no attribute 'nothing'"),
         (MARK + "\n\n{{ strftime_now('%Y') }}", ":3: UndefinedError: 'strftime_now' is undefined"),
+        (MARK + "{{ lipsum() }}", ":1: UndefinedError: 'lipsum' is undefined"),
+        (MARK + "{{ [1, 2] | random }}",
+         ":1: TemplateRuntimeError: No filter named 'random' found."),
         (MARK + "\n{% if %}", ":2: TemplateSyntaxError: Expected an expression, got 'end of "
          "statement block'"),
         (MARK + "{{ 1 + 'a' }}",

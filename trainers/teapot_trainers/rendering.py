@@ -2,13 +2,14 @@
 
 The spans are those that transformers computes for `{% generation %}` blocks, in characters. Its
 token masks are not used: they lose tokens beside characters of several bytes. Two things are
-stricter than in transformers: what is undefined is an error, and there is no clock.
+stricter than in transformers: what is undefined is an error, and there is neither clock nor chance.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from types import TracebackType
 from typing import Any
@@ -20,6 +21,7 @@ from teapot_trainers.basefile import BaseFile
 from teapot_trainers.conversation import Conversation, prepare
 
 _VERSIONS = "transformers >=5.17,<6"
+_NO_ADVICE = "TRANSFORMERS_NO_ADVISORY_WARNINGS"
 
 
 def render(
@@ -29,6 +31,8 @@ def render(
     system_prompt: str | None = None,
 ) -> Rendered:
     """Return the text of a conversation as the base writes it, with its supervised spans.
+
+    transformers tracks spans in the compiled template, so one thread at a time may render a base.
 
     Raises:
         DataError: the base cannot write this conversation; one problem for each fault.
@@ -53,6 +57,8 @@ def _rendered(file: BaseFile, conversation: Conversation) -> tuple[str, list[tup
         if type(error) is jinja.TemplateError:  # what raise_exception in a template raises
             raise DataError(str(error)) from error
         raise _template_fault(file, error) from error
+    except ImportError as error:  # transformers looks at jinja2's version when it compiles
+        raise MissingExtraError("rendering with a base", "train") from error
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise _template_fault(file, error) from error
     return made
@@ -60,16 +66,18 @@ def _rendered(file: BaseFile, conversation: Conversation) -> tuple[str, list[tup
 
 @lru_cache(maxsize=16)
 def _compiled(template: str) -> Any:
-    """Return the compiled template, strict and without a clock.
+    """Return the compiled template, strict and with nothing that changes from run to run.
 
-    Both are read from the environment at each run, so setting them after compiling is in time.
+    All of it is looked up in the environment at each run, so it may be set after compiling.
     """
     from jinja2 import StrictUndefined
     from transformers.utils.chat_template_utils import _compile_jinja_template
 
     compiled = _compile_jinja_template(template)
     compiled.environment.undefined = StrictUndefined
-    compiled.environment.globals.pop("strftime_now", None)
+    for changing in ("strftime_now", "lipsum"):
+        compiled.environment.globals.pop(changing, None)
+    compiled.environment.filters.pop("random", None)
     return compiled
 
 
@@ -79,12 +87,12 @@ def _chat_templates() -> tuple[Any, Any]:
 
     These functions are not part of transformers' documented interface, so their absence is told.
     """
-    # Without torch, transformers would say so on stderr; rendering needs none.
-    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     try:
-        import transformers
         from jinja2 import exceptions
-        from transformers.utils import chat_template_utils
+
+        with _no_advice():
+            import transformers
+            from transformers.utils import chat_template_utils
     except ImportError as error:
         raise MissingExtraError("rendering with a base", "train") from error
     run = getattr(chat_template_utils, "_render_with_assistant_indices", None)
@@ -92,6 +100,19 @@ def _chat_templates() -> tuple[Any, Any]:
         found = transformers.__version__
         raise PluginError(f"rendering needs {_VERSIONS}, found {found}; install that version")
     return exceptions, run
+
+
+@contextmanager
+def _no_advice() -> Iterator[None]:
+    """Keep transformers from saying on stderr that there is no torch; rendering needs none."""
+    before = os.environ.get(_NO_ADVICE)
+    os.environ[_NO_ADVICE] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(_NO_ADVICE)
+        if before is not None:
+            os.environ[_NO_ADVICE] = before
 
 
 def _tokens(base: Base) -> dict[str, Any]:
