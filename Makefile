@@ -7,7 +7,10 @@ DEMO_DIR ?= build/demo
 
 # `make conformance` has other people's tools judge our signatures; it installs them in build/.
 
-.PHONY: demo test conformance check format clean bench
+# `make fuzz` draws new examples for the properties, many more than `make test`, which draws the same
+# in every run.
+
+.PHONY: demo test fuzz conformance check format clean bench
 
 demo: $(VENV)/.core
 	@mkdir -p $(DEMO_DIR)
@@ -24,6 +27,9 @@ demo: $(VENV)/.core
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
+
+fuzz: $(VENV)/.dev
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest tests/test_tampering.py tests/test_ledgerdigest.py
 
 conformance: $(VENV)/.dev
 	$(BIN)/python -m pytest -m conformance tests/conformance

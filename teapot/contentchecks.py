@@ -93,7 +93,7 @@ class ContentChecks:
     def _ledger(self, account: LedgerAccount) -> Iterator[CheckResult]:
         stated, data = self.manifest.ledger, self.manifest.data
         yield CheckResult.compare(
-            "ledger", f"rows of {self.paths.ledger.name}, and SHA-256 of them as canonical JSON",
+            "ledger", f"rows of {self.paths.ledger.name}, and SHA-256 of their columns",
             expected=f"{stated.rows_sha256}, {counted(stated.rows, 'row')}",
             found=f"{account.rows_sha256}, {counted(account.rows, 'row')}",
         )  # fmt: skip

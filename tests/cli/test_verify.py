@@ -65,7 +65,7 @@ def test_a_good_composition_is_told_line_by_line(made: teapot.Composition, say: 
         f"              both {data.sha256}, {data.bytes:,} bytes, 27 lines",
         "  OK          merkle: RFC 9162 tree hash over the record digests, in line order",
         f"              both {data.merkle_root}",
-        "  OK          ledger: rows of mix.ledger.parquet, and SHA-256 of them as canonical JSON",
+        "  OK          ledger: rows of mix.ledger.parquet, and SHA-256 of their columns",
         f"              both {ledger.rows_sha256}, 25 rows",
         "  OK          conservation: rows, fates, lines and licences of the ledger with the "
         "manifest's",
