@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from teapot.model.base import Base
+from teapot.model.masked import MaskedPiece
 from teapot.model.module import SourceSpec
 from teapot.model.record import Fault, Message, Record, Row
 from teapot.model.rendered import Rendered
@@ -103,5 +104,24 @@ class Trainer(Protocol):
         Raises:
             DataError: the base cannot write this conversation; names every turn at fault.
             MissingExtraError: what renders is not installed.
+        """
+        ...
+
+    def mask(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Any] | None = None,
+        system_prompt: str | None = None,
+        tokenizer: Path | None = None,
+    ) -> tuple[MaskedPiece, ...]:
+        """Return a conversation in pieces that say what is trained.
+
+        They are the tokens of `tokenizer`, a model's folder or `tokenizer.json`; without one they
+        are the base's control tokens and the text between them.
+
+        Raises:
+            DataError: the base cannot write this conversation, or it cannot be trained.
+            UsageError, ConfigError: the tokenizer cannot be read, or is not one of this base.
+            MissingExtraError: what renders or tokenises is not installed.
         """
         ...

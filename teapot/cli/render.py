@@ -30,12 +30,12 @@ def render(name: str, file: Path, system_prompt: str | None, quiet: bool, as_jso
 
     trainer, _ = load_trainer(name)
     source = sys.stdin.buffer if str(file) == "-" else file
-    for rendered in render_rows(trainer, source, _prompt(system_prompt)):
+    for rendered in render_rows(trainer, source, prompt_of(system_prompt)):
         line = {"text": rendered.text, "supervised": rendered.pieces}
         click.echo(json.dumps(line, ensure_ascii=False).encode())
 
 
-def _prompt(given: str | None) -> str | None:
+def prompt_of(given: str | None) -> str | None:
     """Return the text that was given, or that of the file that was named; its last LF is not it."""
     if given is None or not given.startswith("@"):
         return given

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from teapot.model.base import Base
+from teapot.model.masked import MaskedPiece
 from teapot.model.record import Message
 from teapot.model.rendered import Rendered
 from teapot_trainers.basefile import BaseFile, read_base
+from teapot_trainers.masking import pieces_of_text, pieces_of_tokens
 from teapot_trainers.rendering import render
+from teapot_trainers.tokenization import read_tokenizer
 
 
 class PackageTrainer:
@@ -37,6 +41,24 @@ class PackageTrainer:
             MissingExtraError: transformers or jinja2 is not installed.
         """
         return render(self.file, messages, tools, system_prompt)
+
+    def mask(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Any] | None = None,
+        system_prompt: str | None = None,
+        tokenizer: Path | None = None,
+    ) -> tuple[MaskedPiece, ...]:
+        """Return a conversation token by token, or without a tokenizer by its control tokens.
+
+        Raises:
+            DataError: the base cannot write this conversation, or it cannot be trained.
+            UsageError, ConfigError: the tokenizer cannot be read, or is not one of this base.
+        """
+        rendered = self.render(messages, tools, system_prompt)
+        if tokenizer is None:
+            return tuple(pieces_of_text(self.base, rendered))
+        return tuple(pieces_of_tokens(read_tokenizer(self.base, tokenizer), rendered))
 
 
 def trainer_of(package: str) -> PackageTrainer:
