@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from teapot.errors import DataError
 from teapot.model.base import Base
+from teapot.model.encoded import Conversation, Encoded, EncoderFacts
 from teapot.model.masked import MaskedPiece
 from teapot.model.module import SourceSpec
 from teapot.model.record import Fault, Message, Record, Row
@@ -83,6 +85,19 @@ class Check(Protocol):
         ...
 
 
+class RowEncoder(Protocol):
+    """Turns conversations into ids and labels, with one tokenizer and one system prompt."""
+
+    @property
+    def facts(self) -> EncoderFacts:
+        """Return what decides the ids and labels, beside the rows."""
+        ...
+
+    def encode(self, rows: Sequence[Conversation]) -> list[Encoded | DataError]:
+        """Return each conversation as ids and labels, or why it cannot be trained."""
+        ...
+
+
 class Trainer(Protocol):
     """Entry-point group `teapot.trainers`: knows one base, and how it writes a conversation."""
 
@@ -121,6 +136,15 @@ class Trainer(Protocol):
 
         Raises:
             DataError: the base cannot write this conversation, or it cannot be trained.
+            UsageError, ConfigError: the tokenizer cannot be read, or is not one of this base.
+            MissingExtraError: what renders or tokenises is not installed.
+        """
+        ...
+
+    def encoder(self, tokenizer: Path, system_prompt: str | None = None) -> RowEncoder:
+        """Return what turns conversations into ids and labels with a model's tokenizer.
+
+        Raises:
             UsageError, ConfigError: the tokenizer cannot be read, or is not one of this base.
             MissingExtraError: what renders or tokenises is not installed.
         """

@@ -32,6 +32,7 @@ _COMMANDS = {
     "sources": ("teapot.cli.sources", "Show where each source lies, and what is missing."),
     "bases": ("teapot.cli.bases", "List and show the bases that can be trained."),
     "render": ("teapot.cli.render", "Show chat rows as a base writes them, and what is trained."),
+    "encode": ("teapot.cli.encode", "Turn a data file into token ids and labels."),
     "mask": ("teapot.cli.mask", "Show what of one line is trained, token by token."),
     "schema": ("teapot.cli.schema", "Print a JSON Schema, for editors and tools."),
     "completion": ("teapot.cli.completion", "Print a shell's completion script."),

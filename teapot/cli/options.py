@@ -103,12 +103,19 @@ def mix_options(command: Command) -> Command:
 
 @contextmanager
 def shown_progress(options: MixOptions, *, quiet: bool) -> Iterator[MixOptions]:
-    """Show progress on stderr for what takes over a second; nothing where no one watches."""
-    if quiet or sys.stderr is None or not sys.stderr.isatty():
-        yield options
-        return
+    """Give options that show progress, as `progress_bars` does."""
     from dataclasses import replace
 
+    with progress_bars(quiet=quiet) as progress:
+        yield options if progress is None else replace(options, progress=progress)
+
+
+@contextmanager
+def progress_bars(*, quiet: bool) -> Iterator[Progress | None]:
+    """Show progress on stderr for what takes over a second; None where no one watches."""
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
+        yield None
+        return
     from rich.console import Console
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
@@ -116,7 +123,7 @@ def shown_progress(options: MixOptions, *, quiet: bool) -> Iterator[MixOptions]:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
                TimeRemainingColumn())  # fmt: skip
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
-        yield replace(options, progress=_reporter(bars))
+        yield _reporter(bars)
 
 
 def _reporter(bars: Any) -> Progress:

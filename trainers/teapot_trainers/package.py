@@ -11,6 +11,7 @@ from teapot.model.masked import MaskedPiece
 from teapot.model.record import Message
 from teapot.model.rendered import Rendered
 from teapot_trainers.basefile import BaseFile, read_base
+from teapot_trainers.encoder import PackageEncoder
 from teapot_trainers.masking import pieces_of_text, pieces_of_tokens
 from teapot_trainers.rendering import render
 from teapot_trainers.tokenization import read_tokenizer
@@ -59,6 +60,14 @@ class PackageTrainer:
         if tokenizer is None:
             return tuple(pieces_of_text(self.base, rendered))
         return tuple(pieces_of_tokens(read_tokenizer(self.base, tokenizer), rendered))
+
+    def encoder(self, tokenizer: Path, system_prompt: str | None = None) -> PackageEncoder:
+        """Return what turns conversations into ids and labels.
+
+        Raises:
+            UsageError, ConfigError: the tokenizer cannot be read, or is not one of this base.
+        """
+        return PackageEncoder(self.file, tokenizer, system_prompt)
 
 
 def trainer_of(package: str) -> PackageTrainer:
