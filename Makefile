@@ -53,6 +53,7 @@ format: $(VENV)/.dev
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/compose.py --rows 3700 100000
 	$(BIN)/python benchmarks/verify.py --rows 3700 100000
+	$(BIN)/python benchmarks/encode.py --rows 3700
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

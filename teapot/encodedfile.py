@@ -9,7 +9,8 @@ its number of tokens (8), its ids and its labels (4 bytes each), numbers little-
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ class EncodedWriter:
 
     def add(self, row: EncodedRow) -> None:
         """Append a row."""
-        ids, labels = (numpy.array(part, "<i4") for part in (row.encoded.ids, row.encoded.labels))
+        ids, labels = (_numbers(part) for part in (row.encoded.ids, row.encoded.labels))
         self._digest.update(_bytes_of(row.line, row.record_digest, ids, labels))
         self._rows.append(row)
         if len(self._rows) >= _BATCH_ROWS:
@@ -59,13 +60,13 @@ class EncodedWriter:
     def _flush(self) -> None:
         if not self._rows:
             return
-        columns: Mapping[str, list[Any]] = {
-            "line": [row.line for row in self._rows],
-            "record_digest": [row.record_digest for row in self._rows],
-            "ids": [row.encoded.ids for row in self._rows],
-            "labels": [row.encoded.labels for row in self._rows],
-        }
-        self._writer.write_batch(arrow.RecordBatch.from_pydict(columns, self._schema))
+        columns = [
+            arrow.array([row.line for row in self._rows], arrow.int64()),
+            arrow.array([row.record_digest for row in self._rows], arrow.binary(32)),
+            _lists([row.encoded.ids for row in self._rows]),
+            _lists([row.encoded.labels for row in self._rows]),
+        ]
+        self._writer.write_batch(arrow.RecordBatch.from_arrays(columns, schema=self._schema))
         self._rows = []
 
 
@@ -81,7 +82,7 @@ def read_encoded(path: Path, rows_sha256: str) -> Iterator[EncodedRow]:
     digest = sha256()
     for line, record_digest, ids, labels in _arrays(path):
         digest.update(_bytes_of(line, record_digest, ids, labels))
-        encoded = Encoded(tuple(ids.tolist()), tuple(labels.tolist()))
+        encoded = Encoded(array("i", ids.tobytes()), array("i", labels.tobytes()))
         yield EncodedRow(line=line, record_digest=record_digest, encoded=encoded)
     if digest.hexdigest() != rows_sha256:
         found = f"its rows have sha256 {digest.hexdigest()}, expected {rows_sha256}; encode again"
@@ -116,6 +117,15 @@ def _arrays(path: Path) -> Iterator[tuple[int, bytes, _Numbers, _Numbers]]:
         told = " ".join(str(error).split())[:200]
         problem = Problem(str(path), f"cannot be read as encoded rows ({told}); encode again")
         raise DataError(problem) from error
+
+
+def _numbers(values: array[int]) -> _Numbers:
+    return numpy.asarray(values).astype("<i4", copy=False)
+
+
+def _lists(rows: list[array[int]]) -> Any:
+    ends = numpy.cumsum([0, *map(len, rows)], dtype=numpy.int32)
+    return arrow.ListArray.from_arrays(ends, numpy.concatenate(list(map(_numbers, rows))))
 
 
 def _parts(column: Any) -> list[_Numbers]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,14 +23,14 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Token ids of one conversation and their labels, both of shape (tokens,).
+    """Token ids of one conversation and their labels, both of shape (tokens,), typecode `i`.
 
     A label is the token's own id where it is trained, else `IGNORED`. Labels are not shifted: the
     model compares each with what it predicts one place before.
     """
 
-    ids: tuple[int, ...]
-    labels: tuple[int, ...]
+    ids: array[int]
+    labels: array[int]
 
     @property
     def supervised(self) -> int:

@@ -124,6 +124,17 @@ def test_a_part_that_does_not_end_its_turn_is_refused() -> None:
     assert found == "the part 'tea is green' does not end on one end-of-turn token"
 
 
+def test_a_character_that_the_tokenizer_lets_fall_refuses_the_row() -> None:
+    base = load_trainer("apertus")[0].base
+    file = json.loads(tokenizer_json(base))
+    file["normalizer"] = {"type": "Replace", "pattern": {"String": "x"}, "content": ""}
+    tokenizer = BaseTokenizer(base, json.dumps(file).encode(), "tokenizer.json")
+    with pytest.raises(DataError) as caught:
+        encode_row(tokenizer, Rendered("<s>xtea<|assistant_end|>", (Span(3, 24),)))
+    (problem,) = caught.value.problems
+    assert problem.message.startswith("the tokenizer writes 'x' with no token")
+
+
 @pytest.mark.parametrize("name", trainer_names())
 def test_a_tokenizer_is_read_from_a_folder_or_a_file(name: str, tmp_path: Path) -> None:
     base = load_trainer(name)[0].base

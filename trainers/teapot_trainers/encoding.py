@@ -6,9 +6,9 @@ border of what is trained cannot be masked right, so its row is refused.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from array import array
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from teapot.errors import DataError, Problem
 from teapot.model.encoded import IGNORED, Encoded
@@ -41,37 +41,45 @@ def encode_row(tokenizer: BaseTokenizer, row: Rendered) -> Encoded:
 
 
 def _or_error(tokenizer: BaseTokenizer, row: Rendered, encoding: Any) -> Encoded | DataError:
-    ids: list[int] = encoding.ids
-    offsets: list[tuple[int, int]] = encoding.offsets
-    labels = [IGNORED] * len(ids)
+    ids = array("i", encoding.ids)
+    labels = array("i", [IGNORED]) * len(ids)
     problems = _bos_faults(tokenizer, ids)
     ends = _end_ids(tokenizer)
     for span in row.supervised:
-        first = bisect_left(offsets, (span.start,))
-        last = bisect_left(offsets, (span.stop,), lo=first)
-        straddling = _straddling(offsets, first, span.start) or _straddling(
-            offsets, last, span.stop
-        )
-        if straddling is not None:
-            problems.append(_border(row.text, straddling, span))
-        elif first == last or ids[last - 1] not in ends:
+        first, last = _token_at(encoding, span.start), _token_at(encoding, span.stop - 1)
+        if first.start < span.start:
+            problems.append(_border(row.text, first, span))
+        elif last.stop > span.stop or ids[last.place] not in ends:
             told = f"the part {_shown(row.text, span)} does not end on one end-of-turn token"
             problems.append(_problem(told))
         else:
-            labels[first:last] = ids[first:last]
+            trained = slice(first.place, last.place + 1)
+            labels[trained] = ids[trained]
     if not row.supervised:
         problems.append(_problem("nothing of it is trained"))
-    return DataError(*problems) if problems else Encoded(tuple(ids), tuple(labels))
+    return DataError(*problems) if problems else Encoded(ids, labels)
 
 
-def _straddling(offsets: list[tuple[int, int]], place: int, border: int) -> tuple[int, int] | None:
-    """Return the characters of a token that stands before and after a border; `place` is after."""
-    if place and offsets[place - 1][1] > border > offsets[place - 1][0]:
-        return offsets[place - 1]
-    return None
+class _Token(NamedTuple):
+    """A token's place among the tokens, and its characters in the text."""
+
+    place: int
+    start: int
+    stop: int
 
 
-def _bos_faults(tokenizer: BaseTokenizer, ids: list[int]) -> list[Problem]:
+def _token_at(encoding: Any, character: int) -> _Token:
+    """Return the token that writes a character; of several, the first.
+
+    Where the tokenizer lets the character fall, it is a token of no place that ends nothing.
+    """
+    place = encoding.char_to_token(character)
+    if place is None:
+        return _Token(0, -1, character)
+    return _Token(place, *encoding.token_to_chars(place))
+
+
+def _bos_faults(tokenizer: BaseTokenizer, ids: array[int]) -> list[Problem]:
     bos = tokenizer.base.bos
     if bos is None:
         return []
@@ -86,8 +94,12 @@ def _end_ids(tokenizer: BaseTokenizer) -> set[int]:
     return {tokenizer.id_of(token) for token in (base.end_of_turn, base.end_of_call) if token}
 
 
-def _border(text: str, token: tuple[int, int], span: Span) -> Problem:
-    told = f"the token {text[slice(*token)]!r} stands on both sides of the border of a trained part"
+def _border(text: str, token: _Token, span: Span) -> Problem:
+    if token.start < 0:
+        found = text[token.stop]
+        return _problem(f"the tokenizer writes {found!r} with no token ({_shown(text, span)})")
+    shown = text[token.start : token.stop]
+    told = f"the token {shown!r} stands on both sides of the border of a trained part"
     hint = "; white space at the start of an answer does that, trim it in the module"
     return _problem(f"{told} ({_shown(text, span)}){hint}")
 
