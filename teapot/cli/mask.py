@@ -40,7 +40,7 @@ def mask(
     What is trained stands on green, and between ⟦ and ⟧ where there are no colours; control tokens
     are bold. The composition is verified first.
     """
-    from teapot.errors import UsageError
+    from teapot.errors import Problem, UsageError
     from teapot.files import write_atomically
     from teapot.maskpage import mask_page
     from teapot.plugins import load_trainer
@@ -49,6 +49,8 @@ def mask(
 
     if ids and tokenizer is None:
         raise UsageError("--ids needs --tokenizer: only a tokenizer knows them")
+    if html is not None and html.suffix not in (".html", ".htm"):
+        raise UsageError(Problem(str(html), "is no name for a page, expected *.html"))
     trainer, _ = load_trainer(name)
     options = MaskOptions(
         tokenizer=tokenizer, system_prompt=prompt_of(system_prompt), verify=VerifyOptions(**named)

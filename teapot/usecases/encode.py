@@ -20,7 +20,7 @@ from typing import Any, Literal
 from teapot.canonical import dumps, dumps_readable, loads
 from teapot.digest import sha256_hex
 from teapot.encodedfile import EncodedWriter, digest_of_rows
-from teapot.errors import DataError, OutputError, Problem
+from teapot.errors import DataError, OutputError, Problem, UsageError
 from teapot.files import write_atomically
 from teapot.interfaces import Progress, RowEncoder, Trainer, silent
 from teapot.model.encoded import Conversation, Encoded, EncodedRow
@@ -28,6 +28,7 @@ from teapot.model.encodereport import DroppedLine, EncodeReport
 from teapot.thinking import split_thought
 from teapot.usecases.verify import Verified, VerifyOptions, verified
 
+SUFFIX = ".arrow"
 _BATCH_LINES = 256
 _SHOWN_FAULTS = 10
 
@@ -65,13 +66,18 @@ def encode(target: str | Path, trainer: Trainer, options: EncodeOptions) -> Enco
     Raises:
         DataError, UnsignedError, UntrustedError: the composition does not verify, or a row cannot
             be trained and may not be dropped; names the first lines.
-        UsageError, ConfigError: there is no such tokenizer, or it is not one of this base.
+        UsageError, ConfigError: there is no such tokenizer, it is not one of this base, or the
+            output has another suffix.
         OutputError: the output cannot be written.
     """
+    if options.output is not None and options.output.suffix != SUFFIX:
+        raise UsageError(Problem(str(options.output), f"is no name for rows, expected *{SUFFIX}"))
     encoder = trainer.encoder(options.tokenizer, options.system_prompt)
     composition = verified(target, options.verify)
     stem = composition.paths.stem
-    rows = options.output or composition.paths.data.with_name(f"{stem}.{encoder.facts.base}.arrow")
+    rows = options.output or composition.paths.data.with_name(
+        f"{stem}.{encoder.facts.base}{SUFFIX}"
+    )
     account = rows.with_name(f"{rows.stem}.encoded.json")
     report = _empty_report(composition, encoder, options)
     known = _made_before(rows, account, report.key)

@@ -179,6 +179,14 @@ def test_no_draft_stays_after_a_fault(say: Say) -> None:
     assert sorted(path.name for path in Path().iterdir()) == before
 
 
+def test_the_data_file_cannot_be_the_output(say: Say) -> None:
+    made = made_of(*chat_rows("a", 3))
+    before = made.paths.data.read_bytes()
+    code, _, err = say(*APERTUS, "-o", "mix.jsonl")
+    assert (code, err) == (2, "error: mix.jsonl: is no name for rows, expected *.arrow\n")
+    assert made.paths.data.read_bytes() == before
+
+
 def test_a_folder_that_is_not_there_is_told(say: Say) -> None:
     made_of(*chat_rows("a", 3))
     code, _, err = say(*APERTUS, "-o", "absent/rows.arrow")

@@ -149,6 +149,7 @@ def test_an_unsigned_line_is_shown_only_if_asked_for(made: teapot.Composition, s
         (("1", "--base", "llama", "--tokenizer", "."), "<|begin_of_text|> is not one token"),
         (("1", "--base", "lama"), "did you mean llama?"),
         (("0", "--base", "llama"), "0 is not in the range"),
+        (("1", "--base", "llama", "--html", "mix.jsonl"), "is no name for a page"),
     ],
 )
 def test_what_cannot_be_shown_is_told(
