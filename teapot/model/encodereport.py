@@ -12,7 +12,7 @@ from teapot.model.encoded import Encoded, EncoderFacts
 _QUANTILES = {"median": 0.5, "p95": 0.95}
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ModuleTokens:
     """How much of a module is trained; a thought counts once for its row."""
 
@@ -20,6 +20,13 @@ class ModuleTokens:
     tokens: int = 0
     supervised: int = 0
     thoughts: int = 0
+
+    def __add__(self, other: ModuleTokens) -> ModuleTokens:
+        """Return the sum of two amounts."""
+        return ModuleTokens(
+            rows=self.rows + other.rows, tokens=self.tokens + other.tokens,
+            supervised=self.supervised + other.supervised, thoughts=self.thoughts + other.thoughts,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +58,12 @@ class EncodeReport:
     def count(self, module: str, encoded: Encoded, *, has_thought: bool) -> None:
         """Add an encoded row."""
         self.lengths[len(encoded.ids)] += 1
-        tokens = self.modules.setdefault(module, ModuleTokens())
-        tokens.rows += 1
-        tokens.tokens += len(encoded.ids)
-        tokens.supervised += encoded.supervised
-        tokens.thoughts += has_thought
+        row = ModuleTokens(1, len(encoded.ids), encoded.supervised, int(has_thought))
+        self.modules[module] = self.modules.get(module, ModuleTokens()) + row
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON values; the lengths as smallest, quantiles and longest."""
-        total = ModuleTokens()
-        for part in self.modules.values():
-            for name, value in asdict(part).items():
-                setattr(total, name, getattr(total, name) + value)
+        total = sum(self.modules.values(), ModuleTokens())
         return {
             "key": self.key, "rows_sha256": self.rows_sha256,
             "manifest_sha256": self.manifest_sha256, "data_sha256": self.data_sha256,
