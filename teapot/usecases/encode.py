@@ -177,7 +177,7 @@ def _draft(final: Path) -> Iterator[Path]:
         with TemporaryDirectory(prefix=f".{final.name}.", dir=final.parent) as folder:
             yield Path(folder, final.name)
     except OSError as error:
-        told = f"cannot be written: {error.strerror}"
+        told = f"cannot be written: {error.strerror or error}"
         raise OutputError(Problem(str(final), told)) from error
 
 
