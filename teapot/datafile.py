@@ -1,35 +1,29 @@
 """One walk over a data file: its SHA-256, size, lines, and the digest of every line.
 
-Memory does not grow with the file: line digests go to a scratch file. The whole file is hashed at
-the same time as its lines, and the lines of a large file in ranges, each in a process that has
-nothing else to do.
+Memory does not grow with the file: line digests go to a scratch file. Every block is read once, and
+hashed in a thread as part of the whole while its lines are hashed.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BufferedReader
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from teapot.digest import DIGEST_BYTES, split_digests
+from teapot.batches import hash_lines
+from teapot.digest import DIGEST_BYTES
 from teapot.errors import DataError, Problem
 from teapot.files import open_regular
 from teapot.interfaces import Progress, silent
 from teapot.merkle import BLOCK_LEAVES, MerkleTree
-from teapot.processes import OwnProcesses
 
-BLOCK_BYTES = 1 << 18
-RANGE_BYTES = 1 << 25
-PARALLEL_BYTES = 1 << 27
+BLOCK_BYTES = 1 << 20
 SPARE_LINES = 1000
 MAX_LINES = 1 << 40
 MAX_LINE_BYTES = 64 << 20
@@ -83,128 +77,95 @@ def measure_data(
     Raises:
         DataError: the file is missing, no regular file, or leads out of its folder.
     """
-    with open_beside(path) as file:
+    limit = MAX_LINES if stated_lines is None else stated_lines + SPARE_LINES
+    lines = _Lines(digests, limit)
+    with open_beside(path) as file, _Hasher() as whole:
         total = os.fstat(file.fileno()).st_size
-    tree, fault, done = MerkleTree(), None, 0
-    waiting: list[bytes] = []
-    with _executor(total) as executor:
-        whole = executor.submit(_hash_file, path)
-        limit = MAX_LINES if stated_lines is None else stated_lines + SPARE_LINES
-        for part in _parts(executor, path, total, limit):
-            if digests is not None:
-                digests.write(part.digests)
-            waiting += split_digests(part.digests)
-            whole_blocks = len(waiting) - len(waiting) % BLOCK_LEAVES
-            tree.extend(waiting[:whole_blocks])
-            del waiting[:whole_blocks]
-            done += part.bytes
-            progress("verify", done, total)
-            if part.fault is not None:
-                fault = f"line {tree.leaves + len(waiting) + 1} {part.fault}"
-            elif tree.leaves + len(waiting) > limit:
-                fault = f"there are over {limit:,} lines; the others were not looked at"
-            if fault is not None:
-                break
-        tree.extend(waiting)
-        sha256_of_all, size = whole.result()
+        while block := file.read(BLOCK_BYTES):
+            whole.update(block)
+            lines.take(block)
+            progress("verify", whole.bytes, total)
+        lines.end()
+        sha256_of_all = whole.hexdigest()
     return MeasuredData(
-        sha256=sha256_of_all, bytes=size, records=tree.leaves, merkle_root=tree.root().hex(),
-        fault=fault,
+        sha256=sha256_of_all, bytes=whole.bytes, records=lines.tree.leaves,
+        merkle_root=lines.tree.root().hex(), fault=lines.fault,
     )  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Part:
-    """The digests of the lines that begin in a range, end to end, and the fault after them."""
+class _Hasher(AbstractContextManager["_Hasher"]):
+    """Hashes blocks one after another in a thread of its own, at most one behind."""
 
-    digests: bytes
-    bytes: int
-    fault: str | None = None
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1)
+        self._hash = sha256()
+        self._last: Future[None] | None = None
+        self.bytes = 0
+
+    def update(self, block: bytes) -> None:
+        """Begin to hash the next block when the one before is done."""
+        self._wait()
+        self._last = self._thread.submit(self._hash.update, block)
+        self.bytes += len(block)
+
+    def hexdigest(self) -> str:
+        """Return the SHA-256 of all blocks as 64 hex digits."""
+        self._wait()
+        return self._hash.hexdigest()
+
+    def __exit__(self, *_: object) -> None:
+        """End the thread."""
+        self._thread.shutdown()
+
+    def _wait(self) -> None:
+        if self._last is not None:
+            self._last.result()
 
 
-class _LineError(ValueError):
-    """What is wrong with the line that comes next."""
+class _Lines:
+    """Hashes the lines of blocks that follow one another, until something is wrong with one."""
 
+    def __init__(self, digests: BinaryIO | None, limit: int) -> None:
+        self._digests = digests
+        self._limit = limit
+        self._begun = bytearray()  # the line that no block has ended yet
+        self._waiting = bytearray()  # digests that the tree takes some thousands at a time
+        self.tree = MerkleTree()
+        self.fault: str | None = None
 
-def _executor(size: int) -> Executor:
-    """Return where hashing is done: in threads, or for a large file in processes."""
-    if size < PARALLEL_BYTES:
-        return ThreadPoolExecutor(1)
-    return OwnProcesses(max(2, os.cpu_count() or 1))
-
-
-def _parts(executor: Executor, path: Path, size: int, limit: int) -> Iterator[_Part]:
-    """Yield the parts of a file in order; a few are worked on ahead, never all of them."""
-    if isinstance(executor, ThreadPoolExecutor):
-        yield hash_lines(path, 0, size, limit)
-        return
-    pending: deque[Future[_Part]] = deque()
-    starts = iter(range(0, size, RANGE_BYTES))
-    while True:
-        for start in islice(starts, 2 * (os.cpu_count() or 1) - len(pending)):
-            pending.append(executor.submit(hash_lines, path, start, start + RANGE_BYTES, limit))
-        if not pending:
+    def take(self, block: bytes) -> None:
+        """Hash the lines that end in the next block."""
+        if self.fault is not None:
             return
-        yield pending.popleft().result()
+        first, last = block.find(b"\n") + 1, block.rfind(b"\n") + 1
+        self._begun += block[:first] if first else block
+        if first:
+            self._add(hash_lines(self._begun) + hash_lines(memoryview(block)[first:last]))
+            self._begun = bytearray(memoryview(block)[last:])
+        if len(self._begun) > MAX_LINE_BYTES:
+            self._fail(f"is longer than {MAX_LINE_BYTES:,} bytes")
 
+    def end(self) -> None:
+        """Put what waits into the tree; a line that was not ended is a fault."""
+        if self.fault is None and self._begun:
+            self._fail("has no LF at its end: the file was cut")
+        self.tree.extend_digests(self._waiting)
 
-def hash_lines(path: Path, start: int, stop: int, limit: int = MAX_LINES) -> _Part:
-    """Return the digests of the lines that begin at a byte from `start` up to `stop`.
+    def _add(self, found: bytes) -> None:
+        if self._digests is not None:
+            self._digests.write(found)
+        self._waiting += found
+        whole = len(self._waiting) - len(self._waiting) % (BLOCK_LEAVES * DIGEST_BYTES)
+        self.tree.extend_digests(self._waiting[:whole])
+        del self._waiting[:whole]
+        if self._lines() > self._limit:
+            self.fault = f"there are over {self._limit:,} lines; the others were not looked at"
 
-    After `limit` lines (and those of a buffer) it leaves the rest.
-    """
-    digests, fault = bytearray(), None
-    with open_beside(path) as file:
-        try:
-            for digest in _line_digests(file, start, stop):
-                digests += digest
-                if len(digests) > limit * DIGEST_BYTES:
-                    break
-        except _LineError as error:
-            fault = str(error)
-    return _Part(digests=bytes(digests), bytes=stop - start, fault=fault)
+    def _fail(self, told: str) -> None:
+        self.fault = f"line {self._lines() + 1} {told}"
 
-
-def _line_digests(file: BufferedReader, start: int, stop: int) -> Iterator[bytes]:
-    """Yield, a buffer at a time, the digests of lines without their LF, end to end."""
-    buffer = bytearray(BLOCK_BYTES)
-    filled, at = 0, max(start - 1, 0)
-    skips = start > 0  # what comes before the first LF is the line of an earlier range
-    file.seek(at)
-    while got := file.readinto(memoryview(buffer)[filled:]):
-        filled += got
-        found, begun = [], 0
-        view = memoryview(buffer)
-        while at + begun < stop or skips:
-            end = buffer.find(b"\n", begun, filled)
-            if end < 0:
-                break
-            if skips:
-                skips = False
-            else:
-                found.append(sha256(view[begun:end]).digest())
-            begun = end + 1
-        yield b"".join(found)
-        if at + begun >= stop and not skips:
-            return
-        at += begun
-        filled -= begun
-        rest = view[begun : begun + filled].tobytes()
-        del view
-        if filled > MAX_LINE_BYTES:
-            raise _LineError(f"is longer than {MAX_LINE_BYTES:,} bytes")
-        if filled * 2 > len(buffer):
-            buffer = bytearray(min(len(buffer) * 2, MAX_LINE_BYTES + 1))
-        buffer[:filled] = rest
-    if filled and not skips:
-        raise _LineError("has no LF at its end: the file was cut")
-
-
-def _hash_file(path: Path) -> tuple[str, int]:
-    """Return the SHA-256 of a file as 64 hex digits, and the bytes that were hashed."""
-    with open_beside(path) as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return digest, file.tell()
+    def _lines(self) -> int:
+        return self.tree.leaves + len(self._waiting) // DIGEST_BYTES
 
 
 def _missing(path: Path, error: OSError) -> str:

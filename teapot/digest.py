@@ -27,7 +27,7 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def split_digests(digests: bytes | bytearray) -> list[bytes]:
+def split_digests(digests: bytes | bytearray | memoryview) -> list[bytes]:
     """Return digests laid end to end as a list."""
     return [part for (part,) in struct.iter_unpack(f"{DIGEST_BYTES}s", digests)]
 

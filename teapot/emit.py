@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 import numpy
 
+from teapot.batches import hash_lines
 from teapot.contents import ContentsFacts, hash_contents
 from teapot.digest import HashingWriter
 from teapot.index import RecordIndex
@@ -43,8 +43,9 @@ def write_data(mix: Mix, spool: LineSpool, path: Path, progress: Progress) -> Da
             lines = [
                 spool.line(record) for record in mix.order[start : start + _BATCH_LINES].tolist()
             ]
-            tree.extend([sha256(line).digest() for line in lines])
-            writer.write(b"\n".join((*lines, b"")))
+            block = b"\n".join((*lines, b""))
+            tree.extend_digests(hash_lines(block))
+            writer.write(block)
             progress("write", start + len(lines), total)
     return DataFacts(
         sha256=writer.hexdigest(),

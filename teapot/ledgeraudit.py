@@ -92,16 +92,16 @@ class _Audit:
         self._digest.update(batch)
         self._rows += batch.num_rows
         columns = {name: batch.column(name) for name in LEDGER.names}
-        counts = numpy.diff(columns["lines"].offsets.to_numpy())
-        self._tally(columns, counts)
+        lengths = pc.list_value_length(columns["lines"])
+        self._tally(columns, lengths)
         self._check_order(columns)
-        kept = counts > 0
-        if kept.any():
-            kept_rows = arrow.array(kept)
-            contents = _digests(columns["content_digest"].filter(kept_rows))
-            records = _digests(columns["record_digest"].filter(kept_rows))
+        kept = pc.greater(lengths, 0)
+        if pc.any(kept).as_py():
+            contents = _digests(columns["content_digest"].filter(kept))
+            records = _digests(columns["record_digest"].filter(kept))
+            counts = lengths.filter(kept).to_numpy()
             self._contents.add(contents.tobytes())
-            self._claims.put(_flat(columns["lines"]), numpy.repeat(records, counts[kept], axis=0))
+            self._claims.put(_flat(columns["lines"]), numpy.repeat(records, counts, axis=0))
 
     def account(self) -> LedgerAccount:
         """Return what was counted."""
@@ -124,9 +124,9 @@ class _Audit:
         self._claims.close()
         self._contents.__exit__(None, None, None)
 
-    def _tally(self, columns: dict[str, Any], counts: NDArray[numpy.int64]) -> None:
+    def _tally(self, columns: dict[str, Any], lengths: Any) -> None:
         names = ("module", "source", "fate", "reason", "license")
-        table = arrow.table([*(columns[n] for n in names), counts], [*names, "lines"])
+        table = arrow.table([*(columns[n] for n in names), lengths], [*names, "lines"])
         grouped = table.group_by(list(names)).aggregate([("lines", "sum"), ("lines", "count")])
         for group in grouped.to_pylist():
             module, rows, lines = group["module"], group["lines_count"], group["lines_sum"]
@@ -136,12 +136,12 @@ class _Audit:
             self._sources[module, group["source"]] += rows
             self._licenses[group["license"]] += lines
             self._count_fate(tally, group, rows)
-        repaired = numpy.diff(columns["repairs"].offsets.to_numpy()) > 0
-        for row in numpy.flatnonzero(repaired).tolist():
+        repaired = pc.greater(pc.list_value_length(columns["repairs"]), 0)
+        for row in pc.indices_nonzero(repaired).to_pylist():
             tally = self._modules[columns["module"][row].as_py()]
             tally.repaired.update(columns["repairs"][row].as_py())
-        kept = pc.equal(columns["fate"], "kept").to_numpy(zero_copy_only=False)
-        if (kept != (counts > 0)).any():
+        kept = pc.equal(columns["fate"], "kept")
+        if pc.any(pc.not_equal(kept, pc.greater(lengths, 0))).as_py():
             self._faults.append("a row is kept on no line, or dropped and yet on one")
 
     def _count_fate(self, tally: _Tally, group: dict[str, Any], rows: int) -> None:

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
+from teapot.batches import subtree_root
+from teapot.digest import DIGEST_BYTES
+
 BLOCK_LEAVES = 4096
-"""How many leaves `extend` hashes level by level; blocks of this size are the fastest."""
+"""How many leaves `extend_digests` hashes in one call."""
 
 
 class MerkleTree:
@@ -24,16 +27,19 @@ class MerkleTree:
         """Append one entry as the next leaf."""
         self._push(sha256(b"\x00" + entry).digest(), 1)
 
-    def extend(self, entries: Sequence[bytes]) -> None:
+    def extend(self, entries: Iterable[bytes]) -> None:
         """Append entries as the next leaves."""
-        place = 0
-        while place < len(entries):
-            size = self._fitting(len(entries) - place)
-            nodes = [sha256(b"\x00" + entry).digest() for entry in entries[place : place + size]]
-            while len(nodes) > 1:
-                pairs = zip(nodes[::2], nodes[1::2], strict=True)
-                nodes = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
-            self._push(nodes[0], size)
+        for entry in entries:
+            self.add(entry)
+
+    def extend_digests(self, digests: bytes | bytearray) -> None:
+        """Append digests of 32 bytes, which lie end to end, as the entries of the next leaves."""
+        view, place = memoryview(digests), 0
+        leaves = len(digests) // DIGEST_BYTES
+        while place < leaves:
+            size = self._fitting(leaves - place)
+            subtree = view[place * DIGEST_BYTES : (place + size) * DIGEST_BYTES]
+            self._push(subtree_root(subtree), size)
             place += size
 
     def root(self) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from teapot.datafile import MeasuredData, hash_lines, measure_data, open_beside
+from teapot.datafile import MeasuredData, measure_data, open_beside
 from teapot.errors import DataError
 from teapot.merkle import MerkleTree
 
@@ -72,30 +72,6 @@ def test_any_content_in_blocks_of_any_size_is_read_as_in_one_piece(
         patch.setattr("teapot.datafile.BLOCK_BYTES", block)
         patch.setattr("teapot.datafile.BLOCK_LEAVES", block)
         assert measured(scratch) == naive(data)
-
-
-@settings(max_examples=150)
-@given(data=_CONTENT, block=st.integers(1, 64), size=st.integers(1, 64))
-def test_lines_by_ranges_of_any_size_are_all_lines_each_once(
-    data: bytes, block: int, size: int, scratch: Path
-) -> None:
-    scratch.write_bytes(data)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("teapot.datafile.BLOCK_BYTES", block)
-        parts = [hash_lines(scratch, at, at + size) for at in range(0, len(data), size)]
-    assert b"".join(part.digests for part in parts) == naive(data)[1]
-    assert [part.fault for part in parts if part.fault] == ([_CUT] if naive(data)[0].fault else [])
-
-
-@pytest.mark.parametrize("ending", [b"", b"cut"])
-def test_a_large_file_is_read_in_processes_as_in_one_piece(
-    ending: bytes, scratch: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("teapot.datafile.PARALLEL_BYTES", 1)
-    monkeypatch.setattr("teapot.datafile.RANGE_BYTES", 10_000)
-    data = b"".join(b"%d %b\n" % (n, b"x" * (n % 97)) for n in range(3_000)) + ending
-    scratch.write_bytes(data)
-    assert measured(scratch) == naive(data)
 
 
 def test_a_file_of_many_lines_is_read_as_in_one_piece(scratch: Path) -> None:

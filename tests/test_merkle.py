@@ -52,6 +52,17 @@ def test_root_is_that_of_certificate_transparency(size: int) -> None:
     assert _root([bytes.fromhex(leaf) for leaf in LEAVES[:size]]).hex() == ROOTS[size]
 
 
+@pytest.mark.parametrize("steps", [[9000], [1, 4095, 4097, 3, 804], [4096, 0, 4096, 808]])
+def test_root_over_digests_end_to_end_is_that_of_the_recursive_definition(steps: list[int]) -> None:
+    entries = [sha256(b"%d" % place).digest() for place in range(9000)]
+    tree, place = MerkleTree(), 0
+    for step in steps:
+        tree.extend_digests(b"".join(entries[place : place + step]))
+        place += step
+    assert tree.leaves == 9000
+    assert tree.root() == _tree_hash(entries)
+
+
 @pytest.mark.parametrize("size", range(71))
 def test_root_is_that_of_the_recursive_definition(size: int) -> None:
     entries = [sha256(bytes([place])).digest() for place in range(size)]
