@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 from teapot.errors import DataError
 from teapot.model.base import Base
 from teapot.model.encoded import Conversation, Encoded, EncoderFacts
+from teapot.model.examined import Examined, TokenFacts
 from teapot.model.masked import MaskedPiece
 from teapot.model.module import SourceSpec
 from teapot.model.record import Fault, Message, Record, Row
@@ -98,6 +99,29 @@ class RowEncoder(Protocol):
         ...
 
 
+class RowExaminer(Protocol):
+    """Shows conversations as they would be trained, with one model's tokenizer and template."""
+
+    @property
+    def facts(self) -> EncoderFacts:
+        """Return what decides the ids and labels, beside the rows."""
+        ...
+
+    @property
+    def own_template_sha256(self) -> str:
+        """Return the SHA-256 of the tokenizer's own chat template as 64 hex digits."""
+        ...
+
+    @property
+    def tokens(self) -> TokenFacts:
+        """Return the ids that rules ask for."""
+        ...
+
+    def examine(self, rows: Sequence[Conversation]) -> list[Examined | DataError]:
+        """Return each conversation examined, or why the base cannot write or encode it."""
+        ...
+
+
 class Trainer(Protocol):
     """Entry-point group `teapot.trainers`: knows one base, and how it writes a conversation."""
 
@@ -146,6 +170,16 @@ class Trainer(Protocol):
 
         Raises:
             UsageError, ConfigError: the tokenizer cannot be read, or is not one of this base.
+            MissingExtraError: what renders or tokenises is not installed.
+        """
+        ...
+
+    def examiner(self, folder: Path, system_prompt: str | None = None) -> RowExaminer:
+        """Return what examines rows with the tokenizer and the chat template in a model's folder.
+
+        Raises:
+            UsageError, ConfigError: the tokenizer cannot be read, is not one of this base, or has
+                no chat template.
             MissingExtraError: what renders or tokenises is not installed.
         """
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,6 +16,20 @@ class ThoughtMarks:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OwnTemplate:
+    """How the chat template that comes with the model's tokenizer takes a conversation.
+
+    `thoughts`: `text` leaves `<think>` in the content, `blocks` makes the content a mapping of
+    blocks. `arguments` of a tool call come as an `object` or as JSON `text`; `tools` as whole
+    `definitions`, or the `functions` in them.
+    """
+
+    thoughts: Literal["text", "blocks"] = "text"
+    arguments: Literal["object", "text"] = "object"
+    tools: Literal["definitions", "functions"] = "definitions"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Base:
     """What a base file declares; it has exactly the fields of `schemas/base.schema.json`.
 
@@ -24,6 +38,7 @@ class Base:
     tools and waits for their results; None means that `end_of_turn` ends it too. Without `thought`,
     `<think>` stays text. `default_system_prompt` is what a row without a system turn gets; None
     means that it gets no system turn at all. A base without a `revision` cannot be trained yet.
+    `own_template` is for holding the training template against the model's own.
     """
 
     name: str
@@ -42,6 +57,7 @@ class Base:
     end_of_call: str | None = None
     thought: ThoughtMarks | None = None
     default_system_prompt: str | None = None
+    own_template: OwnTemplate = OwnTemplate()
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Base:
@@ -51,4 +67,6 @@ class Base:
             made[key] = tuple(made[key])
         if "thought" in made:
             made["thought"] = ThoughtMarks(**made["thought"])
+        if "own_template" in made:
+            made["own_template"] = OwnTemplate(**made["own_template"])
         return cls(**made)

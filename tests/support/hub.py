@@ -1,4 +1,4 @@
-"""A Hugging Face Hub of dataset repos on loopback, for tests.
+"""A Hugging Face Hub of dataset and model repos on loopback, for tests.
 
 What it promises:
 
@@ -35,7 +35,7 @@ _DATE = "2024-01-01T00:00:00.000Z"
 _LFS_SUFFIXES = {".arrow", ".gz", ".parquet", ".zip", ".zst"}
 _LFS_BYTES = 10 * 1024 * 1024
 _ROUTE = re.compile(
-    r"(?:/api)?/datasets/(?P<repo>[^/]+/[^/]+)"
+    r"(?:/api/(?:datasets|models)|/datasets)?/(?P<repo>[^/]+/[^/]+)"
     r"(?:/(?P<verb>resolve|revision|tree|paths-info|auth-check)"
     r"(?:/(?P<revision>[^/]+)(?:/(?P<file>.+))?)?)?"
 )

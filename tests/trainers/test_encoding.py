@@ -116,12 +116,13 @@ def test_a_row_of_which_nothing_is_trained_is_refused() -> None:
 )
 def test_a_row_begins_with_one_bos(text: str, count: int) -> None:
     span = Span(text.index("t<"), len(text))
-    assert apertus(text, span) == f"has {count} <s>, expected one, at the start"
+    assert apertus(text, span) == f"has {count} BOS tokens (id 1), expected one, at the start"
 
 
 def test_a_part_that_does_not_end_its_turn_is_refused() -> None:
     found = apertus("<s>tea is green", Span(3, 15))
-    assert found == "the part 'tea is green' does not end on one end-of-turn token"
+    last = tokenizer_for("apertus").encode(["tea is green"])[0].ids[-1]
+    assert found == f"its trained part 1 ends on the id {last}, which ends no turn"
 
 
 def test_a_character_that_the_tokenizer_lets_fall_refuses_the_row() -> None:

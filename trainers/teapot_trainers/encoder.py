@@ -24,7 +24,7 @@ class PackageEncoder:
 
     def __init__(self, file: BaseFile, tokenizer: Path, system_prompt: str | None) -> None:
         self._file, self._system_prompt = file, system_prompt
-        self._tokenizer = read_tokenizer(file.base, tokenizer)
+        self.tokenizer = read_tokenizer(file.base, tokenizer)
 
     @property
     def facts(self) -> EncoderFacts:
@@ -34,7 +34,7 @@ class PackageEncoder:
         return EncoderFacts(
             base=base.name,
             template_sha256=sha256_hex(self._file.template.encode()),
-            tokenizer_sha256=self._tokenizer.sha256,
+            tokenizer_sha256=self.tokenizer.sha256,
             system_prompt=prompt,
             versions={
                 "teapot_trainers.encoder": str(FORMAT),
@@ -44,12 +44,13 @@ class PackageEncoder:
 
     def encode(self, rows: Sequence[Conversation]) -> list[Encoded | DataError]:
         """Return each conversation as ids and labels, or why it cannot be trained."""
-        rendered = [self._rendered(row) for row in rows]
+        rendered = [self.render(row) for row in rows]
         good = [row for row in rendered if isinstance(row, Rendered)]
-        encoded = iter(encode_rows(self._tokenizer, good))
+        encoded = iter(encode_rows(self.tokenizer, good))
         return [next(encoded) if isinstance(row, Rendered) else row for row in rendered]
 
-    def _rendered(self, row: Conversation) -> Rendered | DataError:
+    def render(self, row: Conversation) -> Rendered | DataError:
+        """Return a conversation as the base writes it, or why it cannot."""
         try:
             return render(self._file, row.messages, row.tools, self._system_prompt)
         except DataError as error:

@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 
 from teapot.errors import DataError, Problem
 from teapot.model.encoded import IGNORED, Encoded
+from teapot.model.examined import TokenFacts
 from teapot.model.rendered import Rendered, Span
+from teapot.rowrules import is_supervised, one_bos, turns_end
 from teapot_trainers.tokenization import BaseTokenizer
 
 _SHOWN_CHARACTERS = 30
@@ -20,11 +22,16 @@ _SHOWN_CHARACTERS = 30
 
 def encode_rows(tokenizer: BaseTokenizer, rows: Sequence[Rendered]) -> list[Encoded | DataError]:
     """Return each row as ids and labels, or why it cannot be trained; rows in memory at once."""
-    encodings = tokenizer.encode([row.text for row in rows])
     return [
-        _or_error(tokenizer, row, encoding)
-        for row, encoding in zip(rows, encodings, strict=True)
-    ]  # fmt: skip
+        made if isinstance(made, DataError) else _kept_or_refused(made, tokenizer.facts)
+        for made in label_rows(tokenizer, rows)
+    ]
+
+
+def label_rows(tokenizer: BaseTokenizer, rows: Sequence[Rendered]) -> list[Encoded | DataError]:
+    """Return each row as ids and labels whatever rules it breaks, or why it has no exact labels."""
+    encodings = tokenizer.encode([row.text for row in rows])
+    return [_labelled(row, encoding) for row, encoding in zip(rows, encodings, strict=True)]
 
 
 def encode_row(tokenizer: BaseTokenizer, row: Rendered) -> Encoded:
@@ -40,23 +47,25 @@ def encode_row(tokenizer: BaseTokenizer, row: Rendered) -> Encoded:
     return encoded
 
 
-def _or_error(tokenizer: BaseTokenizer, row: Rendered, encoding: Any) -> Encoded | DataError:
+def _kept_or_refused(row: Encoded, tokens: TokenFacts) -> Encoded | DataError:
+    found = [rule(row, tokens) for rule in (one_bos, turns_end, is_supervised)]
+    problems = [_problem(told) for told in found if told is not None]
+    return DataError(*problems) if problems else row
+
+
+def _labelled(row: Rendered, encoding: Any) -> Encoded | DataError:
     ids = array("i", encoding.ids)
     labels = array("i", [IGNORED]) * len(ids)
-    problems = _bos_faults(tokenizer, ids)
-    ends = _end_ids(tokenizer)
+    problems = []
     for span in row.supervised:
         first, last = _token_at(encoding, span.start), _token_at(encoding, span.stop - 1)
         if first.start < span.start:
             problems.append(_border(row.text, first, span))
-        elif last.stop > span.stop or ids[last.place] not in ends:
-            told = f"the part {_shown(row.text, span)} does not end on one end-of-turn token"
-            problems.append(_problem(told))
+        elif last.start < 0 or last.stop > span.stop:
+            problems.append(_border(row.text, last, span))
         else:
             trained = slice(first.place, last.place + 1)
             labels[trained] = ids[trained]
-    if not row.supervised:
-        problems.append(_problem("nothing of it is trained"))
     return DataError(*problems) if problems else Encoded(ids, labels)
 
 
@@ -77,21 +86,6 @@ def _token_at(encoding: Any, character: int) -> _Token:
     if place is None:
         return _Token(0, -1, character)
     return _Token(place, *encoding.token_to_chars(place))
-
-
-def _bos_faults(tokenizer: BaseTokenizer, ids: array[int]) -> list[Problem]:
-    bos = tokenizer.base.bos
-    if bos is None:
-        return []
-    found = ids.count(tokenizer.id_of(bos))
-    if found == 1 and ids[0] == tokenizer.id_of(bos):
-        return []
-    return [_problem(f"has {found} {bos}, expected one, at the start")]
-
-
-def _end_ids(tokenizer: BaseTokenizer) -> set[int]:
-    base = tokenizer.base
-    return {tokenizer.id_of(token) for token in (base.end_of_turn, base.end_of_call) if token}
 
 
 def _border(text: str, token: _Token, span: Span) -> Problem:

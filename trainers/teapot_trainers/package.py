@@ -12,6 +12,7 @@ from teapot.model.record import Message
 from teapot.model.rendered import Rendered
 from teapot_trainers.basefile import BaseFile, read_base
 from teapot_trainers.encoder import PackageEncoder
+from teapot_trainers.examining import PackageExaminer
 from teapot_trainers.masking import pieces_of_text, pieces_of_tokens
 from teapot_trainers.rendering import render
 from teapot_trainers.tokenization import read_tokenizer
@@ -68,6 +69,16 @@ class PackageTrainer:
             UsageError, ConfigError: the tokenizer cannot be read, or is not one of this base.
         """
         return PackageEncoder(self.file, tokenizer, system_prompt)
+
+    def examiner(self, folder: Path, system_prompt: str | None = None) -> PackageExaminer:
+        """Return what examines rows with the tokenizer and the chat template in a model's folder.
+
+        Raises:
+            UsageError, ConfigError: the tokenizer cannot be read, is not one of this base, or has
+                no chat template.
+            MissingExtraError: transformers, tokenizers or jinja2 is not installed.
+        """
+        return PackageExaminer(self.file, folder, system_prompt)
 
 
 def trainer_of(package: str) -> PackageTrainer:

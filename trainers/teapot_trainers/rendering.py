@@ -46,6 +46,19 @@ def render(
     return rendered
 
 
+@contextmanager
+def no_advice() -> Iterator[None]:
+    """Keep transformers from saying on stderr that there is no torch; rendering needs none."""
+    before = os.environ.get(_NO_ADVICE)
+    os.environ[_NO_ADVICE] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(_NO_ADVICE)
+        if before is not None:
+            os.environ[_NO_ADVICE] = before
+
+
 def _rendered(file: BaseFile, conversation: Conversation) -> tuple[str, list[tuple[int, int]]]:
     jinja, run = _chat_templates()
     try:
@@ -90,7 +103,7 @@ def _chat_templates() -> tuple[Any, Any]:
     try:
         from jinja2 import exceptions
 
-        with _no_advice():
+        with no_advice():
             import transformers
             from transformers.utils import chat_template_utils
     except ImportError as error:
@@ -100,19 +113,6 @@ def _chat_templates() -> tuple[Any, Any]:
         found = transformers.__version__
         raise PluginError(f"rendering needs {_VERSIONS}, found {found}; install that version")
     return exceptions, run
-
-
-@contextmanager
-def _no_advice() -> Iterator[None]:
-    """Keep transformers from saying on stderr that there is no torch; rendering needs none."""
-    before = os.environ.get(_NO_ADVICE)
-    os.environ[_NO_ADVICE] = "1"
-    try:
-        yield
-    finally:
-        os.environ.pop(_NO_ADVICE)
-        if before is not None:
-            os.environ[_NO_ADVICE] = before
 
 
 def _tokens(base: Base) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from teapot.digest import sha256_hex
 from teapot.errors import ConfigError, MissingExtraError, Problem, UsageError
 from teapot.files import open_regular
 from teapot.model.base import Base
+from teapot.model.examined import TokenFacts
 
 FILE = "tokenizer.json"
 MAX_BYTES = 256 << 20
@@ -48,6 +49,17 @@ class BaseTokenizer:
         problems = [Problem(where, fault) for fault in self._faults()]
         if problems:
             raise ConfigError(*problems)
+
+    @property
+    def facts(self) -> TokenFacts:
+        """Return the ids that the rules for rows ask for."""
+        base = self.base
+        ends = [token for token in (base.end_of_turn, base.end_of_call) if token is not None]
+        return TokenFacts(
+            bos=None if base.bos is None else self.id_of(base.bos),
+            ends=frozenset(self.id_of(token) for token in ends),
+            eos=self.id_of(base.eos), pad=self.id_of(base.pad_token), end_of_turn=base.end_of_turn,
+        )  # fmt: skip
 
     def encode(self, texts: Sequence[str]) -> list[Any]:
         """Return a `tokenizers.Encoding` for each text, without special tokens added."""

@@ -1,0 +1,151 @@
+"""The plan of a fine-tune: every number that decides it, resolved, before anything is computed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
+from typing import Any, Literal
+
+from teapot.errors import ConfigError, Problem
+from teapot.model.base import Base
+from teapot.model.config import Config
+
+FORMAT = "teapot/train-plan/v1"
+Method = Literal["qlora", "lora", "full"]
+_METHODS: tuple[Method, ...] = ("qlora", "lora", "full")
+_QUANTIZATION = "nf4"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hyperparameters:
+    """How a model is trained; the defaults are the recipe of Karma Electric v12.
+
+    `effective_batch` is examples for each optimizer step, over all devices. `warmup_ratio` is the
+    share of the steps in which the learning rate rises. Rates are decimal text, so that they are
+    the same in every file. `gradient_checkpointing` None means: on where memory asks for it.
+    """
+
+    method: Method = "qlora"
+    quantization: str | None = _QUANTIZATION
+    double_quantization: bool = True
+    compute_dtype: str = "bfloat16"
+    lora_r: int = 64
+    lora_alpha: int = 128
+    lora_dropout: str = "0.05"
+    epochs: str = "3"
+    effective_batch: int = 16
+    learning_rate: str = "0.0002"
+    scheduler: str = "cosine"
+    warmup_ratio: str = "0.05"
+    max_length: int = 4096
+    seed: int = 42
+    use_cache: bool = False
+    gradient_checkpointing: bool | None = None
+
+    @classmethod
+    def of(cls, config: Config | None) -> Hyperparameters:
+        """Return what a config asks for, and the defaults where it is silent.
+
+        Raises:
+            ConfigError: a method or quantisation that Teapot does not train with, or a batch that
+                cannot be told.
+        """
+        made = cls()
+        if config is None:
+            return made
+        training, base = config.training, config.base
+        if base.method not in _METHODS:
+            found = f"found {base.method!r}, expected one of {', '.join(_METHODS)}"
+            raise ConfigError(Problem("", found, "base.method"))
+        if base.method == "qlora" and base.quantization != _QUANTIZATION:
+            found = f"found {base.quantization!r}, expected {_QUANTIZATION} with qlora"
+            raise ConfigError(Problem("", found, "base.quantization"))
+        given: dict[str, Any] = {
+            "lora_r": training.lora_r, "lora_alpha": training.lora_alpha,
+            "epochs": _text(training.epochs), "learning_rate": _text(training.learning_rate),
+            "warmup_ratio": _text(training.warmup_ratio), "max_length": training.max_length,
+            "gradient_checkpointing": training.gradient_checkpointing,
+        }  # fmt: skip
+        is_quantized = base.method == "qlora"
+        return replace(
+            made, method=base.method, seed=training.seed,
+            quantization=_QUANTIZATION if is_quantized else None, double_quantization=is_quantized,
+            effective_batch=_effective_batch(config, made.effective_batch),
+            **{key: value for key, value in given.items() if value is not None},
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainPlan:
+    """Everything that decides a fine-tune, as it stands in `plan.json` of the model folder.
+
+    `rows` is how many rows are trained in an epoch; digests are SHA-256 in 64 hex digits.
+    `own_template_sha256` is that of the tokenizer's own chat template, which goes into the model
+    folder; `training_template_sha256` of the marked one, which never does.
+    """
+
+    base: str
+    model: str
+    revision: str | None
+    model_config_sha256: str
+    lora_targets: tuple[str, ...]
+    hyperparameters: Hyperparameters
+    manifest_sha256: str
+    data_sha256: str
+    rows: int
+    optimizer_steps: int
+    warmup_steps: int
+    tokenizer_sha256: str
+    own_template_sha256: str
+    training_template_sha256: str
+    system_prompt: str | None
+    pad_token: str
+    versions: Mapping[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as JSON values."""
+        return {"format": FORMAT, **asdict(self), "versions": dict(self.versions)}
+
+
+def optimizer_steps(rows: int, hyperparameters: Hyperparameters) -> int:
+    """Return how often the weights are updated.
+
+    An epoch of n rows is ⌈n / effective batch⌉ steps, its last one on what is left; so 3,346 rows
+    make 210 steps, and three epochs 630. A part of an epoch rounds up, as transformers' Trainer
+    does (`max_steps = ceil(num_train_epochs * num_update_steps_per_epoch)`).
+    """
+    an_epoch = -(-rows // hyperparameters.effective_batch)
+    return math.ceil(Decimal(hyperparameters.epochs) * an_epoch)
+
+
+def warmup_steps(steps: int, hyperparameters: Hyperparameters) -> int:
+    """Return in how many of the steps the learning rate rises (Trainer rounds the share up)."""
+    return math.ceil(steps * Decimal(hyperparameters.warmup_ratio))
+
+
+def base_of_model(model: str | None, base: Base) -> bool:
+    """Tell whether a config's model is the one of a base, or none is named."""
+    return model is None or model == base.model
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else f"{value.normalize():f}"
+
+
+def _effective_batch(config: Config, default: int) -> int:
+    """Return examples for each step: the product of both settings, or the default around one."""
+    settings = {
+        "training.batch_size": config.training.batch_size,
+        "training.gradient_accumulation": config.training.gradient_accumulation,
+    }
+    given = {key: value for key, value in settings.items() if value is not None}
+    if len(given) == len(settings):
+        return math.prod(given.values())
+    for key, value in given.items():
+        if default % value:
+            (other,) = settings.keys() - given.keys()
+            told = f"{value} does not divide the {default} examples of a step; give {other} too"
+            raise ConfigError(Problem("", told, key))
+    return default
