@@ -87,9 +87,9 @@ def shapes_of(config: ModelConfig, targets: tuple[str, ...], lora_r: int) -> Sha
 
 
 def estimate(
-    config: ModelConfig, targets: tuple[str, ...], plan: Hyperparameters, *, tokens: int
+    config: ModelConfig, targets: tuple[str, ...], plan: Hyperparameters, *, tokens_an_epoch: int
 ) -> Estimate:
-    """Return what training asks of one GPU: `tokens` are those of all epochs.
+    """Return what training asks of one GPU.
 
     Memory, in bytes:
 
@@ -120,6 +120,7 @@ def estimate(
     features = config.num_attention_heads * config.head_dim
     attention = 4 * layers * features * plan.max_length / 2  # a causal mask leaves half of it
     parameters = shapes.linear + config.vocab_size * h + shapes.lora
+    tokens = tokens_an_epoch * float(plan.epochs)
     flop = tokens * passes * (2 * parameters + attention)
     return Estimate(
         weights_gb=(weights + unpacked) / _GIGABYTE,

@@ -6,6 +6,7 @@ against the tokenizer's own. None of them asks the code that made the row.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import zip_longest
 
 from teapot.model.encoded import Encoded
@@ -43,20 +44,31 @@ def one_bos(row: Encoded, tokens: TokenFacts) -> str | None:
 def masked_text(row: Examined, tokens: TokenFacts) -> str | None:
     """Compare the text of the trained tokens with what the assistant says in the record.
 
-    A template may trim white space around it, and writes tool calls in a way of its own.
+    White space between the parts of a turn is the template's to keep or to trim, and tool calls are
+    written in a way of its own: of them, the names are looked for.
     """
     if len(row.trained) != len(row.said):
         return f"{len(row.trained)} parts are trained, expected {len(row.said)}: one a turn"
     for turn, (trained, said) in enumerate(zip(row.trained, row.said, strict=True), start=1):
-        text = said.text.strip()
+        rest = _after(trained, said.parts)
         if said.calls:
-            is_same = text in trained and all(name in trained for name in said.calls)
+            is_same = rest is not None and all(name in rest for name in said.calls)
         else:
-            is_same = trained.removesuffix(tokens.end_of_turn).strip() == text
+            is_same = rest is not None and rest.strip() == tokens.end_of_turn
         if not is_same:
             told = f"of the assistant's turn {turn}, {_shown(trained)} is trained"
-            return f"{told}, but it says {_shown(said.text)}"
+            return f"{told}, but it says {_shown(''.join(said.parts))}"
     return None
+
+
+def _after(text: str, parts: Iterable[str]) -> str | None:
+    """Return what follows the parts with which a text begins; None where it does not."""
+    for part in parts:
+        text = text.lstrip()
+        if not text.startswith(part):
+            return None
+        text = text.removeprefix(part)
+    return text
 
 
 def turns_end(row: Encoded, tokens: TokenFacts) -> str | None:

@@ -6,7 +6,8 @@ The same scanner serves the think check, the reasoning policy and the repairs.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from teapot.model.record import Fault
 
@@ -54,6 +55,15 @@ def strip_thought(content: str) -> str:
 def answer_of(content: str) -> str:
     """Return what follows the thought of a checked assistant content."""
     return content.split(CLOSE, 1)[1] if has_thought(content) and CLOSE in content else content
+
+
+def thinks(messages: Iterable[Mapping[str, Any]]) -> bool:
+    """Tell whether any turn of the assistant has a thought."""
+    return any(
+        split_thought(message.get("content", ""))[0] is not None
+        for message in messages
+        if message["role"] == "assistant"
+    )
 
 
 def split_thought(content: str) -> tuple[str | None, str]:

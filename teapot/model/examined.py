@@ -25,12 +25,13 @@ class TokenFacts:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What an assistant says in a turn, with the base's own marks for a thought, and what it calls.
+    """What an assistant says in a turn, and the names of the tools it calls, both from the record.
 
-    It is taken from the record and not from the template.
+    `parts` are the marks of a thought in the base's own words, the thought and the answer, each
+    without white space around it; or the whole content, where `<think>` is text.
     """
 
-    text: str
+    parts: tuple[str, ...]
     calls: tuple[str, ...] = ()
 
 

@@ -25,7 +25,7 @@ from teapot.files import write_atomically
 from teapot.interfaces import Progress, RowEncoder, Trainer, silent
 from teapot.model.encoded import Conversation, Encoded, EncodedRow
 from teapot.model.encodereport import DroppedLine, EncodeReport
-from teapot.thinking import split_thought
+from teapot.thinking import thinks
 from teapot.usecases.verify import Verified, VerifyOptions, verified
 
 SUFFIX = ".arrow"
@@ -124,7 +124,7 @@ def _encoded(
             if fault is not None or isinstance(made, DataError):
                 report.dropped.append(DroppedLine(number, record["module"], str(fault)))
                 continue
-            report.count(record["module"], made, has_thought=_has_thought(record))
+            report.count(record["module"], made, has_thought=thinks(record["messages"]))
             yield EncodedRow(line=number, record_digest=sha256(line).digest(), encoded=made)
         options.progress("encode", batch[-1][0], total)
 
@@ -135,14 +135,6 @@ def _fault(made: Encoded | DataError, max_length: int | None) -> str | None:
     if max_length is not None and len(made.ids) > max_length:
         return f"has {len(made.ids):,} tokens, more than {max_length:,}"
     return None
-
-
-def _has_thought(record: dict[str, Any]) -> bool:
-    return any(
-        split_thought(message.get("content", ""))[0] is not None
-        for message in record["messages"]
-        if message["role"] == "assistant"
-    )
 
 
 def _refuse_faults(report: EncodeReport, options: EncodeOptions, data: Path) -> None:

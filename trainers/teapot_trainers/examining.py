@@ -10,6 +10,7 @@ from teapot.model.base import Base
 from teapot.model.encoded import Conversation, Encoded, EncoderFacts
 from teapot.model.examined import Examined, Said, TokenFacts, runs_of
 from teapot.model.rendered import Rendered
+from teapot.thinking import split_thought
 from teapot_trainers.basefile import BaseFile
 from teapot_trainers.conversation import Conversation as Prepared
 from teapot_trainers.conversation import prepare
@@ -79,9 +80,11 @@ def _said(base: Base, row: Conversation) -> Iterable[Said]:
     for message in row.messages:
         if message["role"] != "assistant":
             continue
-        text = message.get("content", "")
-        if base.thought is not None and text.lstrip().startswith("<think>"):
-            text = text.replace("<think>", base.thought.open, 1)
-            text = text.replace("</think>", base.thought.close, 1)
-        names = (call["function"]["name"] for call in message.get("tool_calls", ()))
-        yield Said(text, tuple(names))
+        content = message.get("content", "")
+        names = tuple(call["function"]["name"] for call in message.get("tool_calls", ()))
+        thought, answer = split_thought(content)
+        if base.thought is None or thought is None:
+            yield Said((content.strip(),), names)
+        else:
+            marks = base.thought
+            yield Said((marks.open, thought.strip(), marks.close, answer.strip()), names)
