@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from teapot.model.modelconfig import ModelConfig
-from teapot.model.trainplan import Hyperparameters
+from teapot.model.trainplan import Estimate, Hyperparameters
 
 SUSTAINED_FLOP_PER_SECOND = 1e14
 """The speed that hours are told for: 100 TFLOP/s of matrix products, kept up."""
@@ -35,25 +35,6 @@ class Shapes:
     def total(self) -> int:
         """Return the parameters of the model itself, without LoRA's and the norms'."""
         return self.linear + self.embeddings
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Estimate:
-    """Memory in GB by what it holds, for one row of `max_length` on one GPU, and hours of it."""
-
-    weights_gb: float
-    optimizer_gb: float
-    activations_gb: float
-    logits_gb: float
-    runtime_gb: float
-    gradient_checkpointing: bool
-    hours: float
-
-    @property
-    def memory_gb(self) -> float:
-        """Return the whole."""
-        parts = self.weights_gb, self.optimizer_gb, self.activations_gb, self.logits_gb
-        return sum(parts) + self.runtime_gb
 
 
 def shapes_of(config: ModelConfig, targets: tuple[str, ...], lora_r: int) -> Shapes:

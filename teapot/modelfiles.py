@@ -24,6 +24,7 @@ from teapot.errors import (
     UsageError,
 )
 from teapot.files import open_regular
+from teapot.model.base import Base
 from teapot.model.modelconfig import ModelConfig
 
 CONFIG, INDEX, WEIGHTS = "config.json", "model.safetensors.index.json", "model.safetensors"
@@ -45,10 +46,15 @@ class ModelName:
     revision: str | None = None
 
     @classmethod
-    def of(cls, given: str, pinned: ModelName) -> ModelName:
+    def of_base(cls, base: Base) -> ModelName:
+        """Return the model that a base is of, at the revision that it pins."""
+        return cls(base.model, base.revision or "main")
+
+    @classmethod
+    def of(cls, given: str, base: Base) -> ModelName:
         """Return what a user named: `FOLDER`, `OWNER/NAME` or `OWNER/NAME@REVISION`.
 
-        The model that a base pins gets its revision where none is named.
+        The base's own model gets the revision that the base pins where none is named.
 
         Raises:
             UsageError: it is none of these.
@@ -57,10 +63,10 @@ class ModelName:
             return cls(given)
         name, _, revision = given.partition("@")
         if not _HUB_ID.fullmatch(name):
-            told = "is no folder, and no OWNER/NAME of a model on the Hub"
+            told = "is no folder here, and no OWNER/NAME of a model on the Hub"
             raise UsageError(Problem(given, told))
-        if not revision and name == pinned.name:
-            return pinned
+        if not revision and name == base.model:
+            return cls.of_base(base)
         return cls(name, revision or "main")
 
 
@@ -73,15 +79,15 @@ class ModelFiles:
     folder: Path
     tensor_names: Callable[[], frozenset[str]]
 
-    def config(self) -> tuple[ModelConfig, str]:
-        """Return the shape of the model, and the SHA-256 of the file that tells it, in hex.
+    def config(self) -> ModelConfig:
+        """Return the shape of the model.
 
         Raises:
             ConfigError: there is no such file, or it does not tell the shape.
         """
         path = self.folder / CONFIG
         data = _read(path)
-        return ModelConfig.from_dict(_json(path, data), str(path)), sha256_hex(data)
+        return ModelConfig.from_dict(_json(path, data), str(path), sha256_hex(data))
 
 
 def open_model(named: ModelName, *, offline: bool = False) -> ModelFiles:
@@ -219,3 +225,15 @@ def _explained(named: ModelName, error: Exception, *, offline: bool) -> TeapotEr
         said = f"cannot be fetched from the Hub: {type(error).__name__}: {error}"
     where = f"{named.name}, revision {named.revision}"
     return SourceError(Problem(where, f"{said}; or name a folder that holds it"))
+
+
+def tokenizer_at(given: str, base: Base, *, offline: bool = False) -> Path:
+    """Return where a tokenizer lies: the file or folder that was named, or a model of the Hub.
+
+    Raises:
+        UsageError: it is none of these.
+        SourceError: the Hub does not give it.
+    """
+    if Path(given).exists():
+        return Path(given)
+    return open_model(ModelName.of(given, base), offline=offline).folder

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from teapot.estimates import Estimate
 from teapot.model.base import Base
 from teapot.model.examined import TokenFacts
 from teapot.model.modelconfig import ModelConfig
-from teapot.model.trainplan import Hyperparameters, TrainPlan, optimizer_steps
+from teapot.model.trainplan import Estimate, Hyperparameters, TrainPlan, optimizer_steps
 from teapot.model.verification import CheckResult, Status
 
 MODEL = "the model's architecture and type with the base's"

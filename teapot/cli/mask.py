@@ -23,7 +23,8 @@ _PATH = click.Path(path_type=Path)
 @click.argument("target", type=click.Path(path_type=Path, exists=True), metavar="MANIFEST")
 @click.argument("line", type=click.IntRange(min=1))
 @click.option("--base", "name", required=True, metavar="NAME", help="The base; see teapot bases.")
-@click.option("--tokenizer", type=_PATH, metavar="DIR", help="The model's folder, for its tokens.")
+@click.option("--tokenizer", metavar="DIR|ID",
+              help="The model's folder, or OWNER/NAME[@REVISION] on the Hub.")  # fmt: skip
 @click.option("--system-prompt", metavar="TEXT|@FILE",
               help="For rows without a system turn; default the base's own.")  # fmt: skip
 @click.option("--ids", is_flag=True, help="Show each token's id; needs --tokenizer.")
@@ -32,7 +33,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--allow-unsigned", is_flag=True, help="Show a line that nobody has signed.")
 @common
 def mask(
-    target: Path, line: int, name: str, tokenizer: Path | None, system_prompt: str | None,
+    target: Path, line: int, name: str, tokenizer: str | None, system_prompt: str | None,
     ids: bool, html: Path | None, quiet: bool, as_json: bool, **named: Any,
 ) -> None:  # fmt: skip
     """Show what of a LINE of a data file a base is trained on.
@@ -43,6 +44,7 @@ def mask(
     from teapot.errors import Problem, UsageError
     from teapot.files import write_atomically
     from teapot.maskpage import mask_page
+    from teapot.modelfiles import tokenizer_at
     from teapot.plugins import load_trainer
     from teapot.usecases.mask import MaskOptions, mask_line
     from teapot.usecases.verify import VerifyOptions
@@ -52,8 +54,9 @@ def mask(
     if html is not None and html.suffix not in (".html", ".htm"):
         raise UsageError(Problem(str(html), "is no name for a page, expected *.html"))
     trainer, _ = load_trainer(name)
+    folder = None if tokenizer is None else tokenizer_at(tokenizer, trainer.base)
     options = MaskOptions(
-        tokenizer=tokenizer, system_prompt=prompt_of(system_prompt), verify=VerifyOptions(**named)
+        tokenizer=folder, system_prompt=prompt_of(system_prompt), verify=VerifyOptions(**named)
     )
     row = mask_line(target, line, trainer, options)
     if as_json:

@@ -12,8 +12,7 @@ from teapot.cli.options import common, progress_bars
 from teapot.cli.show import cell, plain_table, print_json, print_table
 
 if TYPE_CHECKING:
-    from teapot.estimates import Estimate
-    from teapot.model.trainplan import TrainPlan
+    from teapot.model.trainplan import Estimate, TrainPlan
     from teapot.usecases.preflight import Preflight
 
 _PATH = click.Path(path_type=Path)
@@ -91,8 +90,8 @@ def _show(found: Preflight) -> None:
     print_table(table)
     if found.rows is not None:
         _show_modules(found.rows)
-    if found.plan is not None and found.estimate is not None:
-        for line in (*_plan_lines(found.plan), *_estimate_lines(found.estimate)):
+    if found.plan is not None:
+        for line in (*_plan_lines(found.plan), *_estimate_lines(found.plan.estimate)):
             click.echo(harmless(line))
     wrong = [result.name for result in found.results if result.status == "fault"]
     held = sum(result.status == "ok" for result in found.results)

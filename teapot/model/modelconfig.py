@@ -11,7 +11,10 @@ from teapot.errors import ConfigError, Problem
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelConfig:
-    """A decoder's shape, in the names of transformers' configuration classes; sizes in elements."""
+    """A decoder's shape, in the names of transformers' configuration classes; sizes in elements.
+
+    `sha256` is that of the file that tells it, as 64 hex digits.
+    """
 
     architecture: str
     model_type: str
@@ -24,9 +27,10 @@ class ModelConfig:
     vocab_size: int
     max_position_embeddings: int
     tie_word_embeddings: bool
+    sha256: str
 
     @classmethod
-    def from_dict(cls, value: Mapping[str, Any], where: str) -> ModelConfig:
+    def from_dict(cls, value: Mapping[str, Any], where: str, sha256: str) -> ModelConfig:
         """Return the shape in a `config.json`; `where` is shown in errors.
 
         What transformers leaves out where it is its default is filled in: as many key and value
@@ -65,6 +69,7 @@ class ModelConfig:
             vocab_size=number("vocab_size"),
             max_position_embeddings=number("max_position_embeddings"),
             tie_word_embeddings=value.get("tie_word_embeddings") is True,
+            sha256=sha256,
         )  # fmt: skip
         if problems:
             raise ConfigError(*problems)

@@ -78,6 +78,33 @@ class Hyperparameters:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """Memory in GB by what it holds, for one row of `max_length` on one GPU, and hours of it."""
+
+    weights_gb: float
+    optimizer_gb: float
+    activations_gb: float
+    logits_gb: float
+    runtime_gb: float
+    gradient_checkpointing: bool
+    hours: float
+
+    @property
+    def memory_gb(self) -> float:
+        """Return the whole."""
+        parts = self.weights_gb, self.optimizer_gb, self.activations_gb, self.logits_gb
+        return sum(parts) + self.runtime_gb
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the estimate as JSON values, in GB and hours to two digits after the point."""
+        sizes = {key: round(value, 2) for key, value in asdict(self).items()}
+        return {
+            **sizes, "gradient_checkpointing": self.gradient_checkpointing,
+            "memory_gb": round(self.memory_gb, 2),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrainPlan:
     """Everything that decides a fine-tune, as it stands in `plan.json` of the model folder.
 
@@ -102,11 +129,13 @@ class TrainPlan:
     training_template_sha256: str
     system_prompt: str | None
     pad_token: str
+    estimate: Estimate
     versions: Mapping[str, str]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON values."""
-        return {"format": FORMAT, **asdict(self), "versions": dict(self.versions)}
+        made = {"format": FORMAT, **asdict(self), "versions": dict(self.versions)}
+        return {**made, "estimate": self.estimate.to_dict()}
 
 
 def optimizer_steps(rows: int, hyperparameters: Hyperparameters) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from teapot.errors import TeapotError
-from teapot.estimates import Estimate, estimate
+from teapot.estimates import estimate
 from teapot.interfaces import RowExaminer, Trainer
 from teapot.model.base import Base
 from teapot.model.modelconfig import ModelConfig
@@ -42,14 +42,13 @@ from teapot.usecases.trainplan import (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preflight:
-    """What preflight found; without a tokenizer and a model there is no plan and no estimate.
+    """What preflight found; without a tokenizer and a model there is no plan.
 
     `rows` is the account of the rows as they would be trained, as JSON values.
     """
 
     results: tuple[CheckResult, ...]
     plan: TrainPlan | None
-    estimate: Estimate | None
     rows: dict[str, Any] | None
     notes: tuple[str, ...]
 
@@ -60,14 +59,11 @@ class Preflight:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as JSON values."""
-        memory = None
-        if self.estimate is not None:
-            memory = {**asdict(self.estimate), "memory_gb": self.estimate.memory_gb}
         return {
             "ok": self.exit_code == 0,
             "checks": [asdict(result) for result in self.results],
             "plan": None if self.plan is None else self.plan.to_dict(),
-            "estimate": memory, "rows": self.rows, "notes": list(self.notes),
+            "rows": self.rows, "notes": list(self.notes),
         }  # fmt: skip
 
 
@@ -81,8 +77,8 @@ def preflight(target: Path | None, trainer: Trainer, options: TrainOptions) -> P
     """
     prepared, base = prepare_training(target, trainer, options), trainer.base
     parameters = prepared.hyperparameters
-    config, config_sha256, results = _model_config(prepared, base)
-    results = [*_config_results(prepared), *results, _lora_result(prepared, base, config)]
+    config, model = _model(prepared, base)
+    results = [*_config_results(prepared), model, _lora_result(prepared, base, config)]
     try:
         examiner = trainer.examiner(prepared.model.folder, prepared.system_prompt)
     except TeapotError as error:
@@ -103,28 +99,24 @@ def preflight(target: Path | None, trainer: Trainer, options: TrainOptions) -> P
     results += survey.results(drops=options.drops_bad_rows)
     if config is None:
         return _without_plan(results, prepared, survey)
-    plan = _plan(prepared, base, examiner, survey.kept, config_sha256)
-    tokens = sum(part.tokens for part in survey.report.modules.values())
-    needs = estimate(config, base.lora_targets, parameters, tokens_an_epoch=tokens)
+    plan = _plan(prepared, base, examiner, survey, config)
     given = prepared.config.hardware.vram_gb if prepared.config is not None else None
     results += [
         context_result(config, parameters), cache_result(parameters),
-        steps_result(plan, survey.kept), memory_result(needs, given),
+        steps_result(plan, survey.kept), memory_result(plan.estimate, given),
     ]  # fmt: skip
     return Preflight(
-        results=tuple(results), plan=plan, estimate=needs, rows=survey.to_dict(),
+        results=tuple(results), plan=plan, rows=survey.to_dict(),
         notes=prepared.notes,
     )  # fmt: skip
 
 
-def _model_config(
-    prepared: Prepared, base: Base
-) -> tuple[ModelConfig | None, str, list[CheckResult]]:
+def _model(prepared: Prepared, base: Base) -> tuple[ModelConfig | None, CheckResult]:
     try:
-        config, sha256 = prepared.model.config()
+        config = prepared.model.config()
     except TeapotError as error:
-        return None, "", [failed("model", MODEL, explained(error))]
-    return config, sha256, [model_result(base, config)]
+        return None, failed("model", MODEL, explained(error))
+    return config, model_result(base, config)
 
 
 def _config_results(prepared: Prepared) -> list[CheckResult]:
@@ -155,20 +147,22 @@ def _lora_result(prepared: Prepared, base: Base, config: ModelConfig | None) -> 
 
 
 def _plan(
-    prepared: Prepared, base: Base, examiner: RowExaminer, rows: int, config_sha256: str
+    prepared: Prepared, base: Base, examiner: RowExaminer, survey: RowSurvey, config: ModelConfig
 ) -> TrainPlan:
-    parameters, facts = prepared.hyperparameters, examiner.facts
+    parameters, facts, rows = prepared.hyperparameters, examiner.facts, survey.kept
     steps = optimizer_steps(rows, parameters)
+    tokens = sum(part.tokens for part in survey.report.modules.values())
     composition = prepared.composition
     return TrainPlan(
         base=base.name, model=prepared.model.name, revision=prepared.model.revision,
-        model_config_sha256=config_sha256, lora_targets=base.lora_targets,
+        model_config_sha256=config.sha256, lora_targets=base.lora_targets,
         hyperparameters=parameters, manifest_sha256=composition.manifest_sha256,
         data_sha256=composition.manifest.data.sha256, rows=rows, optimizer_steps=steps,
         warmup_steps=warmup_steps(steps, parameters), tokenizer_sha256=facts.tokenizer_sha256,
         own_template_sha256=examiner.own_template_sha256,
         training_template_sha256=facts.template_sha256, system_prompt=facts.system_prompt,
         pad_token=base.pad_token, versions=facts.versions,
+        estimate=estimate(config, base.lora_targets, parameters, tokens_an_epoch=tokens),
     )  # fmt: skip
 
 
@@ -179,6 +173,6 @@ def _without_plan(
     told = "no plan: a check before this one failed"
     results.append(failed("steps", "the plan's optimizer steps", told))
     return Preflight(
-        results=tuple(results), plan=None, estimate=None,
+        results=tuple(results), plan=None,
         rows=None if survey is None else survey.to_dict(), notes=prepared.notes,
     )  # fmt: skip

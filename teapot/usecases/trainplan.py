@@ -75,9 +75,9 @@ def prepare_training(target: Path | None, trainer: Trainer, options: TrainOption
     named = file.config.base.model if file is not None else None
     if named is not None and named != base.model:
         notes.append(f"the config names {named}; --base {base.name} trains another model")
-    pinned = ModelName(base.model, base.revision or "main")
+    is_own = options.model is None
     model = open_model(
-        pinned if options.model is None else ModelName.of(options.model, pinned),
+        ModelName.of_base(base) if is_own else ModelName.of(str(options.model), base),
         offline=options.offline,
     )
     return Prepared(

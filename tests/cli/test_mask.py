@@ -145,7 +145,7 @@ def test_an_unsigned_line_is_shown_only_if_asked_for(made: teapot.Composition, s
     [
         (("99", "--base", "apertus"), "has no line 99, it has"),
         (("1", "--base", "apertus", "--ids"), "--ids needs --tokenizer"),
-        (("1", "--base", "apertus", "--tokenizer", "absent"), "absent: cannot be read"),
+        (("1", "--base", "apertus", "--tokenizer", "absent"), "absent: is no folder here"),
         (("1", "--base", "llama", "--tokenizer", "."), "<|begin_of_text|> is not one token"),
         (("1", "--base", "lama"), "did you mean llama?"),
         (("0", "--base", "llama"), "0 is not in the range"),
