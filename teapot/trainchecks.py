@@ -30,10 +30,11 @@ def model_result(base: Base, config: ModelConfig) -> CheckResult:
 
 
 def lora_result(names: frozenset[str], targets: Sequence[str], layers: int) -> CheckResult:
-    """Compare what each target hits with what it must: one module a layer, and no projection left.
+    """Compare what each target hits with what it must: one module a layer.
 
     `names` are those of a checkpoint's tensors, such as `model.layers.0.mlp.up_proj.weight`. PEFT
-    takes a module whose last name is the target, and is silent where there is none.
+    takes a module whose last name is the target, and is silent where there is none. A projection
+    that is no target is told, and no fault.
     """
     hits = dict.fromkeys(targets, 0)
     others: dict[str, int] = {}
@@ -45,16 +46,15 @@ def lora_result(names: frozenset[str], targets: Sequence[str], layers: int) -> C
             hits[parts[-2]] += 1
         elif parts[-2].endswith("_proj"):
             others[parts[-2]] = others.get(parts[-2], 0) + 1
-    details = [
+    faults = [
         f"{target} hits {count} modules, expected {layers}"
         for target, count in hits.items()
         if count != layers
     ]
-    details += [f"{name} of {count} modules is no target" for name, count in sorted(others.items())]
+    told = [f"{name}, {count} modules, is no target" for name, count in sorted(others.items())]
     return CheckResult(
-        name="lora", status=Status.FAULT if details else Status.OK,
-        compared=LORA,
-        found=f"{sum(hits.values())} modules in {layers} layers", details=tuple(details),
+        name="lora", status=Status.FAULT if faults else Status.OK, compared=LORA,
+        found=f"{sum(hits.values())} modules in {layers} layers", details=(*faults, *told),
     )  # fmt: skip
 
 
