@@ -17,7 +17,8 @@ from tests.support.environment import own_key
 from tests.support.tokenizers import tokenizer_json
 
 Say = Callable[..., tuple[int, str, str]]
-EVIL = '<script>alert("tea")</script> & \x1b[31mred'
+EVIL = '<script>alert("tea")</script> & \x1b[31mred \u202eback\r'
+VISIBLE = EVIL.replace("\x1b", r"\x1b").replace("\u202e", r"\x202e").replace("\r", r"\x0d")
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ def test_a_page_shows_the_row_as_text(
     page = _Page(Path("x.html").read_text(encoding="utf-8"))
     text, trained = first_line(made)
     default = load_trainer("apertus")[0].base.default_system_prompt
-    assert page.text == text.replace(str(default), EVIL)
+    assert page.text == text.replace(str(default), VISIBLE)
     assert page.trained == "".join(trained)
     assert "script" not in page.tags
 
