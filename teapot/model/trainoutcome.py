@@ -1,0 +1,28 @@
+"""What a fine-tune reports when it ends; what is written about it is made of this and the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainOutcome:
+    """How a fine-tune went.
+
+    `weights` are the names of the files with trained weights in the model folder. `data_sha256` is
+    the hash that the loader took of the data file while it read it, `encoded_sha256` the digest of
+    the encoded rows that were trained. `final_loss` is decimal text; `tokens` counts those of all
+    steps, `supervised` those of them that were trained.
+    """
+
+    steps: int
+    final_loss: str
+    tokens: int
+    supervised: int
+    seconds: int
+    device: str
+    data_sha256: str
+    encoded_sha256: str
+    weights: tuple[str, ...]
+    versions: Mapping[str, str]
