@@ -11,10 +11,12 @@ from teapot.errors import DataError
 from teapot.model.base import Base
 from teapot.model.encoded import Conversation, Encoded, EncoderFacts
 from teapot.model.examined import Examined, TokenFacts
+from teapot.model.fitjob import FitJob
 from teapot.model.masked import MaskedPiece
 from teapot.model.module import SourceSpec
 from teapot.model.record import Fault, Message, Record, Row
 from teapot.model.rendered import Rendered
+from teapot.model.trainoutcome import TrainOutcome
 
 DigestOf = Literal["file", "rows"]
 Progress = Callable[[str, int, int | None], None]
@@ -181,5 +183,17 @@ class Trainer(Protocol):
             UsageError, ConfigError: the tokenizer cannot be read, is not one of this base, or has
                 no chat template.
             MissingExtraError: what renders or tokenises is not installed.
+        """
+        ...
+
+    def fit(self, job: FitJob, progress: Progress = silent) -> TrainOutcome:
+        """Train as a job says, and leave weights, tokenizer and metrics in its model folder.
+
+        Raises:
+            DigestError: the encoded rows are not those that were made.
+            UsageError: there is no GPU, and the CPU was not asked for.
+            ConfigError, PluginError: the model cannot be loaded, adapted or trained exactly.
+            KeyboardInterrupt: it was interrupted, after a checkpoint was saved.
+            MissingExtraError: what trains is not installed.
         """
         ...

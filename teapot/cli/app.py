@@ -34,7 +34,7 @@ _COMMANDS = {
     "render": ("teapot.cli.render", "Show chat rows as a base writes them, and what is trained."),
     "encode": ("teapot.cli.encode", "Turn a data file into token ids and labels."),
     "mask": ("teapot.cli.mask", "Show what of one line is trained, token by token."),
-    "train": ("teapot.cli.train", "Check a fine-tune before a GPU is paid for."),
+    "train": ("teapot.cli.train", "Fine-tune a base on a verified composition."),
     "schema": ("teapot.cli.schema", "Print a JSON Schema, for editors and tools."),
     "completion": ("teapot.cli.completion", "Print a shell's completion script."),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +10,12 @@ import click
 
 from teapot.cli.app import harmless
 from teapot.cli.options import common, progress_bars
-from teapot.cli.show import cell, plain_table, print_json, print_table
+from teapot.cli.preflight import print_preflight
+from teapot.cli.show import print_json
 
 if TYPE_CHECKING:
-    from teapot.model.trainplan import Estimate, TrainPlan
-    from teapot.usecases.preflight import Preflight
+    from teapot.interfaces import Trainer
+    from teapot.usecases.train import RunOptions
 
 _PATH = click.Path(path_type=Path)
 
@@ -27,7 +29,14 @@ _PATH = click.Path(path_type=Path)
 @click.option("--check", is_flag=True, help="Check everything that needs no GPU; write nothing.")
 @click.option("--plan", is_flag=True, help="Print the plan as JSON, with every number resolved.")
 @click.option("-o", "--output", type=_PATH, metavar="DIR",
-              help="Put plan.json and system-prompt.txt there; goes with --plan.")  # fmt: skip
+              help="The model folder; default <composition>-<base>.")  # fmt: skip
+@click.option("--resume", is_flag=True, help="Go on with a run that was interrupted.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto",
+              show_default=True, help="cpu is for tiny models.")  # fmt: skip
+@click.option("--save-steps", type=click.IntRange(min=1), default=100, show_default=True,
+              help="Steps between two checkpoints.")  # fmt: skip
+@click.option("--report-to", multiple=True, metavar="NAME",
+              help="Report to tensorboard, wandb or trackio too.")  # fmt: skip
 @click.option("--on-bad-row", type=click.Choice(["fail", "drop"]), default="fail",
               show_default=True,
               help="What becomes of a row that is too long, or cannot be written.")  # fmt: skip
@@ -36,107 +45,76 @@ _PATH = click.Path(path_type=Path)
 @click.option("--allow-unsigned", is_flag=True, help="Take what nobody has signed.")
 @common
 def train(
-    target: Path | None, name: str, model: str | None, check: bool, plan: bool, output: Path | None,
-    on_bad_row: str, offline: bool, trust: Path | None, allow_unsigned: bool,
-    quiet: bool, as_json: bool,
+    target: Path | None, name: str, model: str | None, check: bool, plan: bool, on_bad_row: str,
+    offline: bool, trust: Path | None, allow_unsigned: bool, quiet: bool, as_json: bool,
+    **named: Any,
 ) -> int:  # fmt: skip
-    """Check a fine-tune of a base on a verified composition before a GPU is paid for.
+    """Fine-tune a base on a verified composition, and leave a model folder that leads back to it.
 
     A CONFIG stands for the data file that it names, and for its own numbers; with no target it is
-    the one composition of this project. Neither GPU nor torch is needed. A plan is given only where
-    every check holds.
+    the one composition of this project. --check and --plan need neither GPU nor torch. Nothing is
+    trained, and no plan given, before every check holds.
     """
     from teapot.errors import UsageError
     from teapot.interfaces import silent
     from teapot.plugins import load_trainer
-    from teapot.usecases.preflight import preflight
-    from teapot.usecases.trainplan import TrainOptions, write_plan
+    from teapot.usecases.train import RunOptions
+    from teapot.usecases.trainplan import TrainOptions
     from teapot.usecases.verify import VerifyOptions
 
-    if check == plan:
-        told = "say --check or --plan; this version plans and checks, and does not train yet"
-        raise UsageError(told)
-    if output is not None and not plan:
-        raise UsageError("--output goes with --plan; --check writes nothing")
+    if check and (plan or named["output"] is not None):
+        raise UsageError("--check writes nothing; leave out --plan and --output")
     trainer, _ = load_trainer(name)
     with progress_bars(quiet=quiet) as shown:
-        options = TrainOptions(
+        asked = TrainOptions(
             model=model, drops_bad_rows=on_bad_row == "drop", offline=offline,
             verify=VerifyOptions(trust=trust, allow_unsigned=allow_unsigned),
             progress=shown or silent,
         )  # fmt: skip
-        found = preflight(target, trainer, options)
-    if plan and found.exit_code == 0 and found.plan is not None:
-        if output is not None:
-            write_plan(found.plan, output)
+        options = RunOptions(train=asked, **named)
+        if check or plan:
+            return _checked(target, trainer, options, is_plan=plan, as_json=as_json)
+        return _trained(target, trainer, options, as_json=as_json)
+
+
+def _checked(
+    target: Path | None, trainer: Trainer, options: RunOptions, *, is_plan: bool, as_json: bool
+) -> int:
+    from teapot.usecases.preflight import preflight
+    from teapot.usecases.trainplan import write_plan
+
+    found = preflight(target, trainer, options.train)
+    if is_plan and found.exit_code == 0 and found.plan is not None:
+        if options.output is not None:
+            write_plan(found.plan, options.output)
         print_json(found.plan.to_dict())
     elif as_json:
         print_json(found.to_dict())
     else:
-        _show(found)
+        print_preflight(found)
     return found.exit_code
 
 
-def _show(found: Preflight) -> None:
-    for note in found.notes:
-        click.echo(harmless(f"note: {note}"))
-    table = plain_table("check", "", "what is compared", "found")
-    for result in found.results:
-        told = [result.found or "", *result.details]
-        if result.expected is not None and result.expected != result.found:
-            told.insert(1, f"expected {result.expected}")
-        lines = "\n".join(cell(line) for line in told if line)
-        table.add_row(cell(result.name), result.status.upper(), cell(result.compared), lines)
-    print_table(table)
-    if found.rows is not None:
-        _show_modules(found.rows)
-    if found.plan is not None:
-        for line in (*_plan_lines(found.plan), *_estimate_lines(found.plan.estimate)):
-            click.echo(harmless(line))
-    wrong = [result.name for result in found.results if result.status == "fault"]
-    held = sum(result.status == "ok" for result in found.results)
-    click.echo(f"NOT READY: {', '.join(wrong)}" if wrong else f"ready: {held} checks hold")
+def _trained(
+    target: Path | None, trainer: Trainer, options: RunOptions, *, as_json: bool
+) -> int:  # fmt: skip
+    from teapot.usecases.train import train as run
 
-
-def _show_modules(rows: dict[str, Any]) -> None:
-    table = plain_table("module", ">rows", ">tokens", ">trained %", ">with thought %")
-    for module, part in rows["modules"].items():
-        trained = part["supervised"] / max(part["tokens"], 1)
-        table.add_row(
-            cell(module), f"{part['rows']:,}", f"{part['tokens']:,}", f"{100 * trained:.1f}",
-            f"{100 * part['thought_share']:.1f}",
-        )  # fmt: skip
-    print_table(table)
-    spread = ", ".join(f"{key} {value:,}" for key, value in rows["lengths"].items())
-    click.echo(f"lengths   {spread or 'no row'}")
-
-
-def _plan_lines(plan: TrainPlan) -> list[str]:
-    numbers = plan.hyperparameters
-    revision = f" at {plan.revision}" if plan.revision else ", a folder"
-    return [
-        f"model     {plan.model}{revision}",
-        f"method    {numbers.method}, LoRA r {numbers.lora_r}, alpha {numbers.lora_alpha}, "
-        f"dropout {numbers.lora_dropout} on {', '.join(plan.lora_targets)}",
-        f"steps     {plan.optimizer_steps:,}: {plan.rows:,} rows, {numbers.epochs} epochs, "
-        f"{numbers.effective_batch} a step; {plan.warmup_steps:,} of warmup",
-        f"rate      {numbers.learning_rate}, {numbers.scheduler}; seed {numbers.seed}",
-        f"manifest  sha256 {plan.manifest_sha256}",
-        f"tokenizer sha256 {plan.tokenizer_sha256}",
-        f"template  sha256 {plan.training_template_sha256} for training",
-        f"          sha256 {plan.own_template_sha256} the tokenizer's own",
-    ]
-
-
-def _estimate_lines(needs: Estimate) -> list[str]:
-    parts = {
-        "weights": needs.weights_gb, "optimizer": needs.optimizer_gb,
-        "activations": needs.activations_gb, "logits": needs.logits_gb,
-        "runtime": needs.runtime_gb,
-    }  # fmt: skip
-    told = ", ".join(f"{name} {size:.1f}" for name, size in parts.items())
-    way = "with" if needs.gradient_checkpointing else "without"
-    return [
-        f"memory    about {needs.memory_gb:.1f} GB: {told}; {way} gradient checkpointing",
-        f"time      about {needs.hours:.2f} hours at 100 TFLOP/s kept up",
-    ]
+    found, made = run(target, trainer, options)
+    if made is None:
+        if as_json:
+            print_json(found.to_dict())
+        else:
+            print_preflight(found)
+        return found.exit_code
+    outcome = made.outcome
+    if as_json:
+        print_json({"folder": str(made.folder), **asdict(outcome)})
+        return 0
+    for line in (
+        f"model     {made.folder}",
+        f"trained   {outcome.steps:,} steps, {outcome.tokens:,} tokens in {outcome.seconds:,} s "
+        f"on {outcome.device}; last loss {outcome.final_loss}",
+    ):
+        click.echo(harmless(line))
+    return 0

@@ -24,7 +24,9 @@ class Hyperparameters:
 
     `effective_batch` is examples for each optimizer step, over all devices. `warmup_ratio` is the
     share of the steps in which the learning rate rises. Rates are decimal text, so that they are
-    the same in every file. `gradient_checkpointing` None means: on where memory asks for it.
+    the same in every file. `gradient_checkpointing` None means on. The examples of a step go
+    through the model in micro-batches of at most `micro_batch_tokens`, of one row at least; None
+    means `max_length`.
     """
 
     method: Method = "qlora"
@@ -39,10 +41,14 @@ class Hyperparameters:
     learning_rate: str = "0.0002"
     scheduler: str = "cosine"
     warmup_ratio: str = "0.05"
+    optimizer: str = "adamw"
+    weight_decay: str = "0"
+    max_grad_norm: str = "1"
     max_length: int = 4096
     seed: int = 42
     use_cache: bool = False
     gradient_checkpointing: bool | None = None
+    micro_batch_tokens: int | None = None
 
     @classmethod
     def of(cls, config: Config | None) -> Hyperparameters:

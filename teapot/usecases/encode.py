@@ -79,23 +79,36 @@ def encode(target: str | Path, trainer: Trainer, options: EncodeOptions) -> Enco
         f"{stem}.{encoder.facts.base}{SUFFIX}"
     )
     account = rows.with_name(f"{rows.stem}.encoded.json")
-    report = _empty_report(composition, encoder, options)
-    known = _made_before(rows, account, report.key)
+    key = _empty_report(composition, encoder, options).key
+    known = _made_before(rows, account, key)
     if known is not None:
         return Encoding(rows=rows, report_path=account, report=known, was_there=True)
     with _draft(rows) as draft:
-        writer = EncodedWriter(draft)
-        try:
-            for row in _encoded(composition, encoder, options, report):
-                writer.add(row)
-        finally:
-            digest = writer.close()
-        _refuse_faults(report, options, composition.paths.data)
-        made = replace(report, rows_sha256=digest).to_dict()
+        made = write_rows(composition, encoder, options, draft).to_dict()
         account.unlink(missing_ok=True)
         draft.replace(rows)
     write_atomically(account, dumps_readable(made))
     return Encoding(rows=rows, report_path=account, report=made, was_there=False)
+
+
+def write_rows(
+    composition: Verified, encoder: RowEncoder, options: EncodeOptions, path: Path
+) -> EncodeReport:
+    """Write the encoded rows of a composition to a path, and return their account.
+
+    Raises:
+        DataError: a row cannot be trained and may not be dropped, or none is left.
+        DigestError: the data is no longer what was verified.
+    """
+    report = _empty_report(composition, encoder, options)
+    writer = EncodedWriter(path)
+    try:
+        for row in _encoded(composition, encoder, options, report):
+            writer.add(row)
+    finally:
+        digest = writer.close()
+    _refuse_faults(report, options, composition.paths.data)
+    return replace(report, rows_sha256=digest)
 
 
 def _empty_report(

@@ -75,7 +75,12 @@ def preflight(target: Path | None, trainer: Trainer, options: TrainOptions) -> P
         DataError, UnsignedError, UntrustedError: the composition does not verify.
         SourceError: the model cannot be fetched.
     """
-    prepared, base = prepare_training(target, trainer, options), trainer.base
+    return check_prepared(prepare_training(target, trainer, options), trainer, options)
+
+
+def check_prepared(prepared: Prepared, trainer: Trainer, options: TrainOptions) -> Preflight:
+    """Check what a plan is made of."""
+    base = trainer.base
     parameters = prepared.hyperparameters
     config, model = _model(prepared, base)
     results = [*_config_results(prepared), model, _lora_result(prepared, base, config)]

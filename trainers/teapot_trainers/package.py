@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from teapot.errors import MissingExtraError
+from teapot.interfaces import Progress, silent
 from teapot.model.base import Base
+from teapot.model.fitjob import FitJob
 from teapot.model.masked import MaskedPiece
 from teapot.model.record import Message
 from teapot.model.rendered import Rendered
+from teapot.model.trainoutcome import TrainOutcome
 from teapot_trainers.basefile import BaseFile, read_base
 from teapot_trainers.encoder import PackageEncoder
 from teapot_trainers.examining import PackageExaminer
@@ -79,6 +83,19 @@ class PackageTrainer:
             MissingExtraError: transformers, tokenizers or jinja2 is not installed.
         """
         return PackageExaminer(self.file, folder, system_prompt)
+
+    def fit(self, job: FitJob, progress: Progress = silent) -> TrainOutcome:
+        """Train as a job says, and leave weights, tokenizer and metrics in its model folder.
+
+        Raises:
+            MissingExtraError: torch, peft, accelerate or bitsandbytes is not installed.
+            TeapotError: as `teapot_trainers.fitting.fit` does.
+        """
+        try:
+            from teapot_trainers.fitting import fit
+        except ImportError as error:
+            raise MissingExtraError("training", "train") from error
+        return fit(job, progress)
 
 
 def trainer_of(package: str) -> PackageTrainer:

@@ -1,0 +1,281 @@
+"""Tiny Apertus and Llama models trained on the CPU, through bitsandbytes and LoRA as on a GPU."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+from array import array
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from teapot.encodedfile import EncodedWriter
+from teapot.errors import ConfigError, DataError, DigestError, PluginError, UsageError
+from teapot.interfaces import Progress, silent
+from teapot.model.encoded import IGNORED, Encoded, EncodedRow
+from teapot.model.fitjob import FitJob
+from teapot.model.trainoutcome import TrainOutcome
+from teapot.model.trainplan import Estimate, Hyperparameters, TrainPlan
+from teapot.plugins import load_trainer
+from teapot_trainers.fitting import METRICS, Stopped, last_checkpoint
+from teapot_trainers.loading import load_model
+from tests.support.tinymodels import write_tiny_model
+
+# PEFT calls what the newest transformers has given another name.
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+NUMBERS = Hyperparameters(
+    epochs="2", effective_batch=4, max_length=64, lora_r=4, lora_alpha=8, learning_rate="0.01",
+    gradient_checkpointing=False,
+)  # fmt: skip
+ROWS, STEPS = 10, 6  # 10 rows are 3 steps of 4, twice
+NO_ESTIMATE = Estimate(
+    weights_gb=0, optimizer_gb=0, activations_gb=0, logits_gb=0, runtime_gb=0,
+    gradient_checkpointing=False, hours=0,
+)  # fmt: skip
+Make = Callable[..., FitJob]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny model for each base."""
+    folder = tmp_path_factory.mktemp("models")
+    for name in ("apertus", "llama"):
+        write_tiny_model(folder / name, name)
+    return folder
+
+
+@pytest.fixture
+def job(models: Path, tmp_path: Path) -> Make:
+    """What makes a job in a new model folder; the same job each time, but for what is given."""
+    made = 0
+
+    def make(name: str = "apertus", numbers: Hyperparameters = NUMBERS, **given: Any) -> FitJob:
+        nonlocal made
+        made += 1
+        folder = tmp_path / f"model-{made}"
+        work = folder / ".work"
+        work.mkdir(parents=True)
+        plan = plan_for(name, models / name, numbers)
+        (folder / "plan.json").write_text(json.dumps(plan.to_dict()))
+        digest = write_rows(work / "rows.arrow")
+        return FitJob(
+            **{
+                "plan": plan, "rows": work / "rows.arrow", "rows_sha256": digest,
+                "folder": folder, "work": work, "tokenizer": models / name, "device": "cpu",
+                "save_steps": 2, **given,
+            }
+        )  # fmt: skip
+
+    return make
+
+
+def plan_for(name: str, model: Path, numbers: Hyperparameters) -> TrainPlan:
+    return TrainPlan(
+        base=name, model=str(model), revision=None, model_config_sha256="c" * 64,
+        lora_targets=load_trainer(name)[0].base.lora_targets, hyperparameters=numbers,
+        manifest_sha256="a" * 64, data_sha256="b" * 64, rows=ROWS, optimizer_steps=STEPS,
+        warmup_steps=1, tokenizer_sha256="", own_template_sha256="", training_template_sha256="",
+        system_prompt=None, pad_token="<pad>", estimate=NO_ESTIMATE, versions={},
+    )  # fmt: skip
+
+
+def write_rows(path: Path) -> str:
+    """Write rows of random ids with a pattern in them, and return their digest."""
+    drawn = random.Random(3)
+    writer = EncodedWriter(path)
+    for line in range(1, ROWS + 1):
+        ids = array("i", [1, *(drawn.randrange(100, 110) for _ in range(drawn.randrange(8, 30)))])
+        labels = array("i", [IGNORED] * 4) + ids[4:]
+        encoded = Encoded(ids, labels)
+        writer.add(EncodedRow(line=line, record_digest=bytes(32), encoded=encoded))
+    return writer.close()
+
+
+def fit(made: FitJob, progress: Progress = silent) -> TrainOutcome:
+    return load_trainer(made.plan.base)[0].fit(made, progress)
+
+
+def metrics(made: FitJob) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (made.folder / METRICS).read_text().splitlines()]
+
+
+def interrupted_at(step: int) -> Progress:
+    """Return progress that interrupts the run while it makes a step."""
+
+    def told(what: str, done: int, total: int | None) -> None:
+        if done == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return told
+
+
+@pytest.mark.parametrize("name", ["apertus", "llama"])
+def test_qlora_learns_and_the_same_run_gives_the_same_bytes(name: str, job: Make) -> None:
+    first, second = job(name), job(name)
+    outcome = fit(first)
+    assert (outcome.steps, outcome.device) == (STEPS, "cpu")
+    losses = [line["loss"] for line in metrics(first)]
+    assert len(losses) == STEPS and losses[-1] < losses[0] - 0.3
+    assert [line["step"] for line in metrics(first)] == list(range(1, STEPS + 1))
+    assert metrics(first)[-1]["tokens"] == outcome.tokens > outcome.supervised > 0
+    assert outcome.weights == ("adapter_model.safetensors",)
+    fit(second)
+    one, two = (made.folder / "adapter_model.safetensors" for made in (first, second))
+    assert load_file(one).keys() == load_file(two).keys()
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_what_is_left_is_an_adapter_that_names_its_origin_and_no_pickle(job: Make) -> None:
+    made = job()
+    fit(made)
+    with safe_open(str(made.folder / "adapter_model.safetensors"), framework="pt") as opened:
+        told = opened.metadata()
+        dtypes = {opened.get_tensor(name).dtype for name in list(opened.keys())}
+    assert dtypes == {torch.float32}
+    assert told["teapot.manifest_sha256"] == "a" * 64
+    assert told["teapot.data_sha256"] == "b" * 64
+    assert len(told["teapot.plan_sha256"]) == 64
+    config = json.loads((made.folder / "adapter_config.json").read_text())
+    assert sorted(config["target_modules"]) == sorted(made.plan.lora_targets)
+    assert config["base_model_name_or_path"] == made.plan.model
+    left = sorted(path.name for path in made.folder.iterdir() if path.is_file())
+    assert left == [
+        "adapter_config.json", "adapter_model.safetensors", "chat_template.jinja", "loss.svg",
+        "metrics.jsonl", "plan.json", "tokenizer.json", "tokenizer_config.json",
+    ]  # fmt: skip
+    assert "{% generation" not in (made.folder / "chat_template.jinja").read_text()
+    suffixes = {path.suffix for path in made.folder.rglob("*") if path.is_file()}
+    assert suffixes <= {".json", ".jsonl", ".safetensors", ".arrow", ".svg", ".jinja"}
+
+
+def test_the_adapter_loads_on_the_base_and_changes_what_it_says(job: Make) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    made = job()
+    fit(made)
+    base = AutoModelForCausalLM.from_pretrained(made.plan.model, dtype=torch.float32)
+    ids = torch.tensor([[1, 104, 105, 106]])
+    with torch.no_grad():
+        before = base(input_ids=ids).logits.clone()
+        after = PeftModel.from_pretrained(base, str(made.folder))(input_ids=ids).logits
+    assert after.shape == before.shape
+    assert float((after - before).abs().max()) > 0.1
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bytes(job: Make) -> None:
+    whole, cut = job(), job()
+    outcome = fit(whole)
+    with pytest.raises(Stopped):
+        fit(cut, interrupted_at(3))
+    checkpoint = last_checkpoint(cut.work)
+    assert checkpoint is not None and checkpoint.name in ("checkpoint-3", "checkpoint-4")
+    assert not (cut.folder / "adapter_model.safetensors").exists()
+    resumed = fit(replace(cut, resume=True))
+    adapter = "adapter_model.safetensors"
+    assert (cut.folder / adapter).read_bytes() == (whole.folder / adapter).read_bytes()
+    assert metrics(cut) == metrics(whole)
+    assert (resumed.tokens, resumed.final_loss) == (outcome.tokens, outcome.final_loss)
+
+
+def test_resuming_where_there_is_no_checkpoint_begins_anew(job: Make) -> None:
+    whole, fresh = job(), job(resume=True)
+    fit(whole)
+    fit(fresh)
+    adapter = "adapter_model.safetensors"
+    assert (fresh.folder / adapter).read_bytes() == (whole.folder / adapter).read_bytes()
+
+
+def test_micro_batches_and_checkpointing_change_no_more_than_rounding(job: Make) -> None:
+    still = replace(NUMBERS, lora_dropout="0")
+    losses = []
+    for numbers in (
+        replace(still, micro_batch_tokens=10_000), replace(still, micro_batch_tokens=1),
+        replace(still, gradient_checkpointing=True),
+    ):  # fmt: skip
+        made = job(numbers=numbers)
+        fit(made)
+        losses.append([line["loss"] for line in metrics(made)])
+    for other in losses[1:]:
+        assert other == pytest.approx(losses[0], rel=0.02)
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_other_methods_train_too(method: Any, job: Make) -> None:
+    numbers = replace(NUMBERS, method=method, quantization=None, double_quantization=False)
+    made = job(numbers=numbers)
+    outcome = fit(made)
+    losses = [line["loss"] for line in metrics(made)]
+    assert losses[-1] < losses[0]
+    (weights,) = outcome.weights
+    assert weights == {"lora": "adapter_model.safetensors", "full": "model.safetensors"}[method]
+    assert (made.folder / weights).exists()
+
+
+def test_the_model_is_loaded_in_four_bits_and_only_lora_is_trained_in_fp32(job: Make) -> None:
+    import bitsandbytes
+
+    model = load_model(job(), torch.device("cpu"))
+    linears = [m for m in model.modules() if isinstance(m, bitsandbytes.nn.Linear4bit)]
+    assert len(linears) == 12  # six in each of two layers
+    assert {linear.weight.quant_type for linear in linears} == {"nf4"}
+    assert all(linear.weight.quant_state.nested for linear in linears)
+    assert not any(linear.support_avx512bf16_for_cpu for linear in linears)
+    trained = {name: p.dtype for name, p in model.named_parameters() if p.requires_grad}
+    assert len(trained) == 24 and all(".lora_" in name for name in trained)
+    assert set(trained.values()) == {torch.float32}
+    assert model.config.use_cache is False
+
+
+# What is refused.
+
+
+def test_rows_that_were_changed_are_refused(job: Make) -> None:
+    made = job()
+    data = bytearray(made.rows.read_bytes())
+    data[len(data) // 2] ^= 1
+    made.rows.write_bytes(data)
+    with pytest.raises((DigestError, DataError)):
+        fit(made)
+
+
+def test_another_number_of_rows_than_planned_is_refused(job: Make) -> None:
+    made = job()
+    with pytest.raises(DataError, match="has 10 rows, the plan is for 11"):
+        fit(replace(made, plan=replace(made.plan, rows=11)))
+
+
+def test_a_target_that_the_model_lacks_is_refused(job: Make) -> None:
+    made = job()
+    with pytest.raises(PluginError, match="LoRA hits gate_proj 0 modules, expected 2"):
+        fit(replace(made, plan=replace(made.plan, lora_targets=("q_proj", "gate_proj"))))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_the_error_says_what_to_do(job: Make) -> None:
+    with pytest.raises(UsageError, match="or say --device cpu for a tiny model"):
+        fit(job(device="auto"))
+
+
+def test_a_model_that_is_not_there_is_told(job: Make, tmp_path: Path) -> None:
+    made = job()
+    with pytest.raises(ConfigError, match="cannot be loaded"):
+        fit(replace(made, plan=replace(made.plan, model=str(tmp_path))))
+
+
+def test_a_step_that_processes_cannot_share_is_refused(
+    job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from teapot_trainers.fitting import _arguments
+
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(ConfigError, match="4 examples a step cannot be shared by 3 processes"):
+        _arguments(job())
