@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
+from safetensors.numpy import save
 
 from teapot.errors import ConfigError, DataError, Problem, TeapotError, UsageError
 from teapot.model.base import Base
 from teapot.modelfiles import CONFIG, INDEX, WEIGHTS, ModelName, open_model, tokenizer_at
 from teapot.plugins import load_trainer
-from tests.support.models import config_of, weights_of, write_model
+from tests.support.hub import Hub
+from tests.support.models import config_of, model_files, weights_of, write_model
 
 COMMIT = "0123456789abcdef" * 2 + "01234567"
 
@@ -269,3 +276,217 @@ def test_a_tokenizer_may_be_a_file_or_a_folder(folder: Path) -> None:
     file = folder / "tokenizer.json"
     assert tokenizer_at(str(folder), base()) == folder
     assert tokenizer_at(str(file), base()) == file
+
+
+# The Hub.
+
+TINY = "owner/tiny"
+PROGRAM = """
+import json, sys
+from teapot.errors import TeapotError
+from teapot.modelfiles import ModelName, open_model, tokenizer_at
+from teapot.plugins import load_trainer
+
+given, offline = sys.argv[1], sys.argv[2:] == ["offline"]
+base, told = load_trainer("apertus")[0].base, {}
+try:
+    model = open_model(ModelName.of(given, base), offline=offline)
+    told["name"], told["revision"] = model.name, model.revision
+    told["files"] = sorted(path.name for path in model.folder.iterdir())
+    told["is_tokenizer"] = tokenizer_at(given, base, offline=offline) == model.folder
+    told["layers"] = model.config().num_hidden_layers
+    told["tensors"] = sorted(model.tensor_names())
+except TeapotError as error:
+    told |= {"error": type(error).__name__, "code": error.exit_code, "said": str(error)}
+print(json.dumps(told))
+"""
+# The client waits 23 seconds and more before it believes that a Hub is gone.
+SHORT_WAITS = "import time\n_s = time.sleep\ntime.sleep = lambda s: _s(min(s, 0.01))\n"
+SMALL = ["chat_template.jinja", "config.json", "tokenizer.json", "tokenizer_config.json"]
+
+
+@dataclass(frozen=True)
+class Site:
+    """A Hub with a model whose weights are one file, and a folder with a cache of the Hub."""
+
+    hub: Hub
+    folder: Path
+    commit: str
+
+    def environment(self, token: str | None = None) -> dict[str, str]:
+        own = self.hub.environment(self.folder / "cache", token)
+        waits = f"{self.folder / 'waits'}{os.pathsep}{own.get('PYTHONPATH', '')}"
+        return own | {"PYTHONPATH": waits}
+
+    def ask(self, given: str, *arguments: str, token: str | None = None) -> Any:
+        """Return what a process of its own is told of a model, or the error that it ends with."""
+        ran = subprocess.run(
+            [sys.executable, "-c", PROGRAM, given, *arguments], cwd=self.folder,
+            env=self.environment(token), capture_output=True, encoding="utf-8", timeout=120,
+            check=False,
+        )  # fmt: skip
+        # The client tells of its retries; of downloads nothing is shown.
+        assert ran.returncode == 0 and "%|" not in ran.stderr, ran.stderr
+        return json.loads(ran.stdout)
+
+    def open(self, given: str, *arguments: str, token: str | None = None) -> Any:
+        told = self.ask(given, *arguments, token=token)
+        assert "error" not in told, told
+        return told
+
+    def fail(self, given: str, *arguments: str, token: str | None = None) -> str:
+        """Return what the error says; it must say how to do without the Hub."""
+        told = self.ask(given, *arguments, token=token)
+        assert (told.get("error"), told.get("code")) == ("SourceError", 3), told
+        assert told["said"].endswith("; or name a folder that holds it")
+        return str(told["said"])
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    (tmp_path / "waits").mkdir()
+    (tmp_path / "waits" / "sitecustomize.py").write_text(SHORT_WAITS)
+    with Hub() as hub:
+        yield Site(hub, tmp_path, hub.commit(TINY, model_files("apertus")))
+
+
+def names_in(weights: bytes) -> list[str]:
+    """Return the tensor names in a safetensors file: 8 bytes of length, then JSON."""
+    header = json.loads(weights[8 : 8 + int.from_bytes(weights[:8], "little")])
+    return sorted(header.keys() - {"__metadata__"})
+
+
+OWN_NAMES = names_in(model_files("apertus")[WEIGHTS])
+
+
+def test_a_branch_is_resolved_to_its_commit_and_another_run_fetches_nothing(site: Site) -> None:
+    told = site.open(TINY)
+    assert (told["name"], told["revision"]) == (TINY, site.commit)
+    assert (told["files"], told["layers"], told["tensors"]) == (SMALL, 2, OWN_NAMES)
+    assert told["is_tokenizer"]
+    site.hub.requests.clear()
+    assert site.open(TINY) == told
+    fetched = {request.path for request in site.hub.requests if request.method == "GET"}
+    assert not any(path.endswith(tuple(SMALL)) for path in fetched)
+
+
+@pytest.mark.parametrize("named", ["commit", "tag", "branch"])
+def test_a_revision_is_opened_though_main_moved(named: str, site: Site) -> None:
+    site.hub.tag(TINY, "v1.0", site.commit)
+    files = model_files("apertus")
+    branch = site.hub.commit(TINY, files, branch="dev/old")
+    three = {CONFIG: json.dumps(config_of(base(), num_hidden_layers=3)).encode()}
+    moved = site.hub.move_branch(TINY, "main", {**files, **three})
+    revision = {"commit": site.commit, "tag": "v1.0", "branch": "dev/old"}[named]
+    told = site.open(f"{TINY}@{revision}")
+    expected = branch if named == "branch" else site.commit
+    assert (told["revision"], told["layers"]) == (expected, 2)
+    told = site.open(TINY)
+    assert (told["revision"], told["layers"]) == (moved, 3)
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["small header", "large header"])
+def test_of_weights_in_one_file_only_the_header_is_read(many: bool, site: Site) -> None:
+    # A name is 40 characters or so, and its entry some 100: 3,000 entries pass the 100,000 bytes
+    # that the client asks for at first.
+    names = [f"model.layers.{n}.self_attn.q_proj.weight" for n in range(3000 if many else 3)]
+    one, body = numpy.zeros(1, dtype=numpy.float32), numpy.zeros(500_000, dtype=numpy.float32)
+    weights = save({**dict.fromkeys(names, one), "model.embed_tokens.weight": body})
+    assert (len(weights) > 2_000_000) and (int.from_bytes(weights[:8], "little") > 100_000) == many
+    commit = site.hub.commit(TINY, {**model_files("apertus"), WEIGHTS: weights})
+    told = site.open(TINY)
+    assert told["tensors"] == sorted([*names, "model.embed_tokens.weight"])
+    asked = [one for one in site.hub.requests if one.path.endswith(f"/{WEIGHTS}")]
+    assert {one.path for one in asked} == {f"/{TINY}/resolve/{commit}/{WEIGHTS}"}
+    assert len(asked) == (2 if many else 1)
+    header = 8 + int.from_bytes(weights[:8], "little")
+    for request in asked:
+        assert (request.method, request.status) == ("GET", 206)
+        first, last = (int(place) for place in str(request.range).removeprefix("bytes=").split("-"))
+        assert 0 <= first < last < max(header, 100_001)
+    assert WEIGHTS not in told["files"]
+
+
+def test_of_sharded_weights_the_index_is_read_and_no_shard(site: Site) -> None:
+    files = model_files("apertus")
+    shard = files.pop(WEIGHTS)
+    shards = {f"model-0000{n}-of-00002.safetensors": shard for n in (1, 2)}
+    names = ["model.layers.0.mlp.up_proj.weight", "model.layers.1.mlp.up_proj.weight"]
+    site.hub.commit(TINY, {**files, **shards, INDEX: index_of(*names)})
+    told = site.open(TINY)
+    assert (told["tensors"], told["files"]) == (names, sorted([*SMALL, INDEX]))
+    assert not [one for one in site.hub.requests if one.path.endswith(".safetensors")]
+    site.hub.offline()
+    assert site.open(f"{TINY}@{told['revision']}") == told
+    assert site.open(f"{TINY}@{told['revision']}", "offline") == told
+
+
+def test_weights_that_are_no_safetensors_and_files_that_lack_are_told(site: Site) -> None:
+    files = model_files("apertus")
+    site.hub.commit(TINY, {**files, WEIGHTS: b"\xff" * 64})
+    assert "Safetensors" in site.fail(TINY)
+    del files[WEIGHTS]
+    site.hub.commit(TINY, files)
+    assert "lacks a file that is needed" in site.fail(TINY)
+    del files[CONFIG]
+    site.hub.commit(TINY, files)
+    told = site.ask(TINY)
+    assert (told["error"], told["code"]) == ("ConfigError", 2)
+    assert "config.json: cannot be read: No such file or directory; name a " in told["said"]
+
+
+@pytest.mark.parametrize("revision", ["main", "commit"])
+def test_a_private_model_opens_with_its_token_only(revision: str, site: Site) -> None:
+    site.hub.require_token(TINY, "hf_secret")
+    given = f"{TINY}@{site.commit if revision == 'commit' else revision}"
+    for token in (None, "hf_wrong"):
+        said = site.fail(given, token=token)
+        assert "is no model, or a private one: log in with `hf auth login` or set HF_TOKEN" in said
+        assert "hf_wrong" not in said
+    assert site.open(given, token="hf_secret")["revision"] == site.commit
+
+
+@pytest.mark.parametrize("revision", ["main", "commit"])
+def test_a_gated_model_is_told_apart(revision: str, site: Site) -> None:
+    site.hub.require_token(TINY, "hf_secret", gated=True)
+    given = f"{TINY}@{site.commit if revision == 'commit' else revision}"
+    for token in (None, "hf_wrong"):
+        said = site.fail(given, token=token)
+        assert "is gated: accept its terms on the Hub, then log in with `hf auth login`" in said
+    assert site.open(given, token="hf_secret")["revision"] == site.commit
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("owner/nothing", "owner/nothing, revision main: is no model, or a private one: log in"),
+        (f"{TINY}@v9", f"{TINY}, revision v9: has no such revision"),
+        (f"{TINY}@{COMMIT}", f"{TINY}, revision {COMMIT}: has no such revision"),
+    ],
+)
+def test_what_is_not_on_the_hub_is_told(given: str, told: str, site: Site) -> None:
+    assert site.fail(given).startswith(told)
+
+
+def test_a_hub_that_is_away_does_not_matter_to_a_cached_commit(site: Site) -> None:
+    files = model_files("apertus")
+    del files[WEIGHTS]
+    commit = site.hub.commit(TINY, {**files, INDEX: index_of("a.weight")})
+    told = site.open(f"{TINY}@{commit}")
+    site.hub.offline()
+    assert site.open(f"{TINY}@{commit}") == told
+    assert site.open(f"{TINY}@{commit}", "offline") == told
+
+
+def test_a_hub_that_is_away_with_an_empty_cache_is_told(site: Site) -> None:
+    site.hub.offline()
+    said = site.fail(f"{TINY}@{site.commit}")
+    assert "cannot be fetched: the Hub is not reached, and the cache does not have it" in said
+
+
+@pytest.mark.parametrize("revision", ["main", "commit"])
+def test_offline_with_an_empty_cache_asks_nobody(revision: str, site: Site) -> None:
+    given = f"{TINY}@{site.commit if revision == 'commit' else revision}"
+    said = site.fail(given, "offline")
+    assert "is not in the Hub cache, and --offline is set; run once without it" in said
+    assert site.hub.requests == []
