@@ -113,19 +113,27 @@ def open_model(named: ModelName, *, offline: bool = False) -> ModelFiles:
 
 
 def _fetch(name: str, revision: str, *, offline: bool) -> tuple[Path, str]:
-    """Return the folder of the small files in the Hub's cache, and the commit that they are of."""
+    """Return the folder of the small files in the Hub's cache, and the commit that they are of.
+
+    They are asked for by the branch's name, which keeps the branch in the cache for offline use;
+    the client falls back to a stale copy in silence when the Hub is away, so the commit is asked
+    for first and compared.
+    """
     from huggingface_hub import HfApi, snapshot_download
 
-    commit = revision
-    if not offline and not _COMMIT.fullmatch(revision):
+    commit = revision if _COMMIT.fullmatch(revision) else None
+    if not offline and commit is None:
         info = HfApi().model_info(name, revision=revision, timeout=_TIMEOUT_SECONDS)
         commit = str(info.sha)
     found = snapshot_download(
-        name, revision=commit, allow_patterns=list(_SMALL_FILES), local_files_only=offline,
+        name, revision=revision, allow_patterns=list(_SMALL_FILES), local_files_only=offline,
         etag_timeout=_TIMEOUT_SECONDS, tqdm_class=_silent_bars(),
     )  # fmt: skip
     folder = Path(found)
-    return folder, folder.name if _COMMIT.fullmatch(folder.name) else commit
+    if commit is not None and folder.name != commit:
+        told = f"the Hub gave another commit than {commit}; run again"
+        raise SourceError(Problem(f"{name}, revision {revision}", told))
+    return folder, folder.name
 
 
 def _silent_bars() -> Any:

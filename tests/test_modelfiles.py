@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy
 import pytest
 from safetensors.numpy import save
 
-from teapot.errors import ConfigError, DataError, Problem, TeapotError, UsageError
+from teapot.errors import ConfigError, DataError, Problem, SourceError, TeapotError, UsageError
 from teapot.model.base import Base
 from teapot.modelfiles import CONFIG, INDEX, WEIGHTS, ModelName, open_model, tokenizer_at
 from teapot.plugins import load_trainer
@@ -490,3 +491,30 @@ def test_offline_with_an_empty_cache_asks_nobody(revision: str, site: Site) -> N
     said = site.fail(given, "offline")
     assert "is not in the Hub cache, and --offline is set; run once without it" in said
     assert site.hub.requests == []
+
+
+def test_offline_opens_the_branch_that_a_run_before_has_fetched(site: Site) -> None:
+    site.hub.commit(TINY, {**model_files("apertus"), INDEX: index_of("a.weight")})
+    told = site.open(TINY)
+    site.hub.requests.clear()
+    assert site.open(TINY, "offline") == told
+    assert site.hub.requests == []
+    site.hub.move_branch(TINY, "main", {**model_files("apertus"), INDEX: index_of("b.weight")})
+    assert site.open(TINY, "offline") == told
+    moved = site.open(TINY)
+    assert (moved["tensors"], moved["revision"] != told["revision"]) == (["b.weight"], True)
+    assert site.open(TINY, "offline") == moved
+
+
+def test_another_commit_than_the_branch_has_now_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Between two requests no Hub on loopback can go away: the client's stale copy is put here.
+    stale = tmp_path / "snapshots" / ("1" * 40)
+    now = SimpleNamespace(sha=COMMIT)
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: now)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(stale))
+    with pytest.raises(SourceError) as caught:
+        open_model(ModelName(TINY, "main"))
+    told = f"the Hub gave another commit than {COMMIT}; run again"
+    assert str(caught.value) == f"{TINY}, revision main: {told}"
