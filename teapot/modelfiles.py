@@ -168,8 +168,11 @@ def _tensors_in(folder: Path) -> frozenset[str]:
 def _tensors_on_hub(folder: Path, named: ModelName, offline: bool) -> frozenset[str]:
     if (folder / INDEX).exists():
         return _names_in_index(folder / INDEX)
-    if (folder / WEIGHTS).exists() or offline:
+    if (folder / WEIGHTS).exists():
         return _tensors_in(folder)
+    if offline:
+        told = f"{WEIGHTS} is not in the Hub cache, and --offline is set; run without it"
+        raise SourceError(_place(named, told))
     from huggingface_hub import HfApi
 
     try:
@@ -229,10 +232,16 @@ def _explained(named: ModelName, error: Exception, *, offline: bool) -> TeapotEr
         (errors.EntryNotFoundError, "lacks a file that is needed"),
     )  # fmt: skip
     said = next((text for kind, text in told if isinstance(error, kind)), None)
+    if said is None and any(part in type(error).__name__ for part in ("ConnectError", "Timeout")):
+        said = "the Hub is not reached; --offline reads what is in the cache"
     if said is None:
         said = f"cannot be fetched from the Hub: {type(error).__name__}: {error}"
+    return SourceError(_place(named, said))
+
+
+def _place(named: ModelName, said: str) -> Problem:
     where = f"{named.name}, revision {named.revision}"
-    return SourceError(Problem(where, f"{said}; or name a folder that holds it"))
+    return Problem(where, f"{said}; or name a folder that holds it")
 
 
 def tokenizer_at(given: str, base: Base, *, offline: bool = False) -> Path:

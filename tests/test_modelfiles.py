@@ -518,3 +518,23 @@ def test_another_commit_than_the_branch_has_now_is_refused(
         open_model(ModelName(TINY, "main"))
     told = f"the Hub gave another commit than {COMMIT}; run again"
     assert str(caught.value) == f"{TINY}, revision main: {told}"
+
+
+def test_a_hub_that_is_away_says_how_a_cached_branch_is_opened(site: Site) -> None:
+    told = site.open(TINY)
+    site.hub.offline()
+    said = site.fail(TINY)
+    assert "the Hub is not reached; --offline reads what is in the cache" in said
+    # Without the Hub the header of weights in one file is not known; all else is.
+    offline = site.ask(TINY, "offline")
+    assert offline["revision"] == told["revision"] and offline["layers"] == told["layers"]
+    assert (offline["error"], offline["code"]) == ("SourceError", 3)
+    away = f"{WEIGHTS} is not in the Hub cache, and --offline is set; run without it"
+    assert offline["said"].startswith(f"{TINY}, revision {site.commit}: {away}")
+    assert "the Hub is not reached" in site.fail(f"{TINY}@{site.commit}")
+
+
+def test_a_hub_that_fails_is_told_with_its_status(site: Site) -> None:
+    site.hub.fail(f"/api/models/{TINY}/revision/main", 503)
+    assert "503" in site.fail(TINY)
+    assert site.open(TINY)["revision"] == site.commit
