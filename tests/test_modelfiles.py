@@ -17,12 +17,15 @@ import numpy
 import pytest
 from safetensors.numpy import save
 
+from teapot.encodedfile import read_encoded
 from teapot.errors import ConfigError, DataError, Problem, SourceError, TeapotError, UsageError
 from teapot.model.base import Base
 from teapot.modelfiles import CONFIG, INDEX, WEIGHTS, ModelName, open_model, tokenizer_at
 from teapot.plugins import load_trainer
+from tests.support.compositions import make
 from tests.support.hub import Hub
 from tests.support.models import config_of, model_files, weights_of, write_model
+from tests.support.sources import teapot
 
 COMMIT = "0123456789abcdef" * 2 + "01234567"
 
@@ -538,3 +541,77 @@ def test_a_hub_that_fails_is_told_with_its_status(site: Site) -> None:
     site.hub.fail(f"/api/models/{TINY}/revision/main", 503)
     assert "503" in site.fail(TINY)
     assert site.open(TINY)["revision"] == site.commit
+
+
+# The commands.
+
+
+@pytest.fixture
+def mix(site: Site) -> Path:
+    """A signed composition in the site's folder, and there the same model in `model`."""
+    write_model(site.folder / "model", "apertus")
+    make(site.folder, output="mix.jsonl")
+    return site.folder
+
+
+def ran(site: Site, *arguments: str) -> Any:
+    """Return what a command, which must succeed, tells as JSON."""
+    made = teapot(site.folder, *arguments, "--json", env=site.environment())
+    assert made.returncode == 0, made.stdout + made.stderr
+    return json.loads(made.stdout)
+
+
+def test_encode_with_a_tokenizer_on_the_hub_gives_the_ids_of_the_folder(
+    site: Site, mix: Path
+) -> None:
+    rows = {}
+    for name, given in (("folder", "model"), ("hub", TINY), ("pinned", f"{TINY}@{site.commit}")):
+        asked = ("mix.jsonl", "--base", "apertus", "--tokenizer", given, "-o", f"{name}.arrow")
+        told = ran(site, "encode", *asked)
+        rows[name] = list(read_encoded(mix / f"{name}.arrow", told["rows_sha256"]))
+    assert rows["hub"] == rows["pinned"] == rows["folder"] and len(rows["hub"]) == 27
+    assert not [one for one in site.hub.requests if one.path.endswith(f"/{WEIGHTS}")]
+
+
+def test_encode_offline_reads_the_tokenizer_in_the_cache(site: Site, mix: Path) -> None:
+    asked = ("encode", "mix.jsonl", "--base", "apertus", "--tokenizer", TINY, "--offline")
+    failed = teapot(mix, *asked, env=site.environment())
+    assert failed.returncode == 3
+    assert "is not in the Hub cache, and --offline is set; run once without it" in failed.stderr
+    first = ran(site, *asked[:-1])
+    site.hub.requests.clear()
+    assert ran(site, *asked)["rows_sha256"] == first["rows_sha256"]
+    assert site.hub.requests == []
+
+
+def test_mask_with_a_tokenizer_on_the_hub_shows_the_ids_of_the_folder(
+    site: Site, mix: Path
+) -> None:
+    asked = ("mask", "mix.jsonl", "1", "--base", "apertus", "--tokenizer")
+    found = ran(site, *asked, TINY)
+    assert found == ran(site, *asked, "model")
+    assert found["pieces"][0]["id"] == 1 and found["pieces"][-1]["id"] == 68  # <s>, assistant_end
+
+
+def test_train_without_a_model_checks_the_bases_own_at_its_pinned_commit(
+    site: Site, mix: Path
+) -> None:
+    name, pinned = "swiss-ai/Apertus-8B-Instruct-2509", "b946d40447b2b597999b9c86d44bee0b452c919f"
+    site.hub.commit(name, model_files("apertus"), sha=pinned)
+    site.hub.commit(name, {"README.md": b"The branch has moved on."})
+    told = ran(site, "train", "--check", "mix.config", "--base", "apertus")
+    assert told["ok"] and {check["status"] for check in told["checks"]} <= {"ok", "note"}
+    plan = told["plan"]
+    assert (plan["model"], plan["revision"]) == (name, pinned)
+    digest = sha256(model_files("apertus")[CONFIG]).hexdigest()
+    assert (plan["rows"], plan["model_config_sha256"]) == (27, digest)
+    asked = {one.path.split("/resolve/")[1] for one in site.hub.requests if "/resolve/" in one.path}
+    assert {path.split("/")[0] for path in asked} == {pinned}
+
+
+def test_train_names_the_commit_of_another_model_that_it_is_given(site: Site, mix: Path) -> None:
+    command = ("train", "--check", "mix.config", "--base", "apertus", "--model")
+    plan = ran(site, *command, TINY)["plan"]
+    assert (plan["model"], plan["revision"]) == (TINY, site.commit)
+    plan = ran(site, *command, "model")["plan"]
+    assert (plan["model"], plan["revision"]) == ("model", None)

@@ -6,7 +6,8 @@ What it promises:
   unmodified `huggingface_hub` and `datasets` clients, over real HTTP.
 - It answers in the Hub's shapes: repo info, tree, paths-info, and downloads with ETag,
   X-Repo-Commit, ranges, and the error codes that the client chooses its exceptions by.
-- The same commits in the same order have the same ids on every run and every machine.
+- The same commits in the same order have the same ids on every run and every machine; a test may
+  give a commit the id that it has elsewhere.
 - A fault that a test sets hits as many requests as it was set for, then is gone.
 - Every answered request is in `Hub.requests` before its answer leaves.
 
@@ -192,13 +193,18 @@ class Hub:
             "NO_PROXY": "127.0.0.1",
         }
 
-    def commit(self, repo: str, files: Mapping[str, bytes], branch: str = "main") -> str:
-        """Commit `files` as the branch's whole new tree, making repo and branch if missing."""
+    def commit(
+        self, repo: str, files: Mapping[str, bytes], branch: str = "main", sha: str | None = None
+    ) -> str:
+        """Commit `files` as the branch's whole new tree, making repo and branch if missing.
+
+        `sha` is the id of the commit where a test needs one that the world knows.
+        """
         blobs = {path: Blob.at(path, content) for path, content in sorted(files.items())}
         tree = "".join(f"{blob.oid} {path}\n" for path, blob in blobs.items())
         home = self._repos.setdefault(repo, Repo())
         # The parent is part of the id, so going back to old content is a commit of its own.
-        sha = _sha1(f"{repo}\n{home.branches.get(branch)}\n{tree}".encode())
+        sha = sha or _sha1(f"{repo}\n{home.branches.get(branch)}\n{tree}".encode())
         home.commits[sha] = blobs
         home.branches[branch] = sha
         return sha
