@@ -476,6 +476,8 @@ def test_what_does_not_decide_the_rows_is_no_difference(
          [("duplicates", "keep", "drop")]),
         ({"duplicates": {"policy": "drop", "prefer": ["t/b", "t/a"]}},
          [("duplicates.prefer", "t/b, t/a", "t/a")]),
+        ({"duplicates": "drop"}, [("duplicates.prefer", "none", "t/a")]),
+        ({"checks": ["other", "owns"]}, [("checks", "other, owns", "none")]),
         ({"training": {**TWO["training"], "strip_think": True}},
          [("training.strip_think", "True", "False")]),
         ({"training": {**TWO["training"], "include_reasoning": True}},
@@ -497,3 +499,12 @@ def test_what_the_composition_was_made_with_otherwise_is_named(
         f"{key}: the config says {ours}, the composition was made with {theirs}"
         for key, ours, theirs in told
     ]
+
+
+def test_a_check_is_missing_where_any_module_was_made_without_it(recipe: Recipe) -> None:
+    first, second = recipe.modules
+    half = replace(recipe, modules=(replace(first, checks=("owns", "tea")), second))
+    told = "checks: the config says tea, the composition was made with none"
+    assert differences(half, checks=["tea"]) == [told]
+    whole = replace(half, modules=(half.modules[0], replace(second, checks=("tea",))))
+    assert differences(whole, checks=["tea"]) == differences(whole) == []

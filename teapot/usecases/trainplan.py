@@ -120,6 +120,12 @@ def config_differences(config: Config, recipe: Recipe) -> list[str]:
             config.training.include_reasoning, recipe.include_reasoning,
         ),
     }  # fmt: skip
+    # A module may name checks of its own, so only what the config asks for can be missing.
+    checks = tuple(sorted(set(config.checks)))
+    pairs["checks"] = (
+        checks,
+        tuple(name for name in checks if all(name in module.checks for module in recipe.modules)),
+    )
     asked = {name: config.weight(name) for name in config.modules}
     made = {module.name: Decimal(module.weight) for module in recipe.modules}
     for name in sorted(asked.keys() | made.keys()):
@@ -132,7 +138,7 @@ def config_differences(config: Config, recipe: Recipe) -> list[str]:
 
 
 def _shown(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return (", ".join(map(str, value)) or "none") if isinstance(value, tuple) else str(value)
 
 
 def _hyperparameters(file: ConfigFile | None) -> Hyperparameters:
