@@ -313,6 +313,15 @@ def test_the_prompt_lies_beside_the_plan_byte_for_byte(tmp_path: Path) -> None:
     assert prompt == b"You are a teapot. \xf0\x9f\xab\x96\nShort and stout."
 
 
+@pytest.mark.parametrize(("prompt", "names"), [(None, [PLAN]), ("", [PLAN, SYSTEM_PROMPT])])
+def test_a_prompt_is_written_only_where_rows_get_one(
+    prompt: str | None, names: list[str], tmp_path: Path
+) -> None:
+    write_plan(replace(PLANNED, system_prompt=prompt), tmp_path)
+    assert in_folder(tmp_path) == names
+    assert loads((tmp_path / PLAN).read_bytes())["system_prompt"] == prompt
+
+
 def test_the_same_plan_is_written_again(tmp_path: Path) -> None:
     write_plan(PLANNED, tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}

@@ -183,7 +183,8 @@ def write_plan(plan: TrainPlan, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if path.exists() and path.read_bytes() != data:
             raise OutputError(Problem(str(path), "is another plan; choose another folder"))
-        write_atomically(folder / SYSTEM_PROMPT, (plan.system_prompt or "").encode())
+        if plan.system_prompt is not None:
+            write_atomically(folder / SYSTEM_PROMPT, plan.system_prompt.encode())
         write_atomically(path, data)
     except OSError as error:
         told = f"cannot be written: {error.strerror or error}"
