@@ -393,7 +393,8 @@ def prompt_of(folder: Path, given: str | None) -> str | None:
 )  # fmt: skip
 def test_a_text_is_its_own_prompt(given: str | None, tmp_path: Path) -> None:
     (tmp_path / "prompts").mkdir()
-    (tmp_path / "prompt.txt").write_text("Not this.")
+    for name in ("prompt.txt", "prompt.txt\n", "prompt.txt\nprompt.txt"):
+        (tmp_path / name).write_text("Not this.")
     assert prompt_of(tmp_path, given) == given
 
 
