@@ -59,7 +59,7 @@ class ModelName:
         Raises:
             UsageError: it is none of these.
         """
-        if Path(given).is_dir():
+        if given and Path(given).is_dir():
             return cls(given)
         name, _, revision = given.partition("@")
         if not _HUB_ID.fullmatch(name):

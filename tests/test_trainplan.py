@@ -22,7 +22,6 @@ from teapot.model.trainplan import (
     Estimate,
     Hyperparameters,
     TrainPlan,
-    base_of_model,
     optimizer_steps,
     warmup_steps,
 )
@@ -251,12 +250,6 @@ def test_a_part_of_an_epoch_ends_with_the_first_step_that_reaches_it(
 )  # fmt: skip
 def test_the_share_of_warmup_rounds_up(steps: int, ratio: str, warmup: int) -> None:
     assert warmup_steps(steps, replace(Hyperparameters(), warmup_ratio=ratio)) == warmup
-
-
-def test_a_config_without_a_model_is_of_any_base() -> None:
-    base = load_trainer("apertus")[0].base
-    assert base_of_model(None, base) and base_of_model(base.model, base)
-    assert not base_of_model("owner/name", base)
 
 
 # The plan and its file.

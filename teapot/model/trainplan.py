@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from teapot.errors import ConfigError, Problem
-from teapot.model.base import Base
 from teapot.model.config import Config
 
 FORMAT = "teapot/train-plan/v1"
@@ -158,11 +157,6 @@ def optimizer_steps(rows: int, hyperparameters: Hyperparameters) -> int:
 def warmup_steps(steps: int, hyperparameters: Hyperparameters) -> int:
     """Return in how many of the steps the learning rate rises (Trainer rounds the share up)."""
     return math.ceil(steps * Decimal(hyperparameters.warmup_ratio))
-
-
-def base_of_model(model: str | None, base: Base) -> bool:
-    """Tell whether a config's model is the one of a base, or none is named."""
-    return model is None or model == base.model
 
 
 def _text(value: Decimal | None) -> str | None:

@@ -9,12 +9,21 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from teapot.plugins import load_trainer
-from tests.support.models import config_of, write_model
+from tests.support.models import config_of, files_for, write_model
 
 
-def write_tiny_model(folder: Path, name: str, seed: int = 7) -> Path:
-    """Write a model folder of the base of this name, with random bf16 weights."""
-    write_model(folder, name, model_safetensors=None)
+def write_tiny_model(folder: Path, name: str, *, template: str = "", seed: int = 7) -> Path:
+    """Write a model folder of the base of this name, with random bf16 weights.
+
+    A base that is not shipped needs a `template`, the chat template of its tokenizer.
+    """
+    if template:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, data in files_for(load_trainer(name)[0].base, template).items():
+            (folder / file).write_bytes(data)
+        (folder / "model.safetensors").unlink()
+    else:
+        write_model(folder, name, model_safetensors=None)
     shape = {"hidden_size": 128, "intermediate_size": 256, "head_dim": 32}
     config = config_of(load_trainer(name)[0].base, **shape)
     (folder / "config.json").write_text(json.dumps(config))
