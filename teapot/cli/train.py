@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from teapot.cli.app import harmless
+from teapot.cli.app import INTERRUPTED, harmless
 from teapot.cli.options import common, progress_bars
 from teapot.cli.preflight import print_preflight
 from teapot.cli.show import print_json
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from teapot.usecases.train import RunOptions
 
 _PATH = click.Path(path_type=Path)
+LAUNCHED = "accelerate launch -m teapot_trainers.run MODEL_DIR/plan.json, then --finish"
 
 
 @click.command()
@@ -31,6 +32,8 @@ _PATH = click.Path(path_type=Path)
 @click.option("-o", "--output", type=_PATH, metavar="DIR",
               help="The model folder; default <composition>-<base>.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on with a run that was interrupted.")
+@click.option("--prepare", "stage", flag_value="prepare", help="Make all ready for a launcher.")
+@click.option("--finish", "stage", flag_value="finish", help="End a run that a launcher made.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto",
               show_default=True, help="cpu is for tiny models.")  # fmt: skip
 @click.option("--save-steps", type=click.IntRange(min=1), default=100, show_default=True,
@@ -71,6 +74,7 @@ def train(
             verify=VerifyOptions(trust=trust, allow_unsigned=allow_unsigned),
             progress=shown or silent,
         )  # fmt: skip
+        named["stage"] = named["stage"] or "all"
         options = RunOptions(train=asked, **named)
         if check or plan:
             return _checked(target, trainer, options, is_plan=plan, as_json=as_json)
@@ -100,7 +104,15 @@ def _trained(
 ) -> int:  # fmt: skip
     from teapot.usecases.train import train as run
 
-    found, made = run(target, trainer, options)
+    try:
+        found, made = run(target, trainer, options)
+    except KeyboardInterrupt:
+        told = "stopped; the same command with --resume goes on after the last checkpoint"
+        click.echo(told, err=True)
+        return INTERRUPTED
+    if made is None and found.exit_code == 0:
+        click.echo(f"ready for a launcher: {LAUNCHED}")
+        return 0
     if made is None:
         if as_json:
             print_json(found.to_dict())

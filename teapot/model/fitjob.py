@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from teapot.model.trainplan import TrainPlan
 
 Device = Literal["auto", "cpu", "cuda"]
+WORK, JOB, OUTCOME, ROWS = ".work", "job.json", "outcome.json", "rows.arrow"
+"""The working folder inside a model folder, and what lies in it beside checkpoints."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,3 +34,22 @@ class FitJob:
     resume: bool = False
     save_steps: int = 100
     report_to: tuple[str, ...] = ()
+
+    def to_dict(self, plan_sha256: str) -> dict[str, Any]:
+        """Return the job as JSON values, for another process to read."""
+        return {
+            "plan": self.plan.to_dict(), "plan_sha256": plan_sha256,
+            "rows_sha256": self.rows_sha256, "tokenizer": str(self.tokenizer.resolve()),
+            "device": self.device, "save_steps": self.save_steps,
+            "report_to": list(self.report_to),
+        }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any], folder: Path, *, resume: bool) -> FitJob:
+        """Return the job that was prepared in a model folder."""
+        return cls(
+            plan=TrainPlan.from_dict(value["plan"]), rows=folder / WORK / ROWS,
+            rows_sha256=value["rows_sha256"], folder=folder, work=folder / WORK,
+            tokenizer=Path(value["tokenizer"]), device=value["device"], resume=resume,
+            save_steps=value["save_steps"], report_to=tuple(value["report_to"]),
+        )  # fmt: skip

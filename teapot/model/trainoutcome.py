@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,3 +27,12 @@ class TrainOutcome:
     encoded_sha256: str
     weights: tuple[str, ...]
     versions: Mapping[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the outcome as JSON values."""
+        return {**asdict(self), "weights": list(self.weights), "versions": dict(self.versions)}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> TrainOutcome:
+        """Return the outcome in JSON values that `to_dict` made."""
+        return cls(**{**value, "weights": tuple(value["weights"])})

@@ -142,6 +142,23 @@ class TrainPlan:
         made = {"format": FORMAT, **asdict(self), "versions": dict(self.versions)}
         return {**made, "estimate": self.estimate.to_dict()}
 
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> TrainPlan:
+        """Return the plan in JSON values that `to_dict` made."""
+        made = {key: part for key, part in value.items() if key != "format"}
+        sizes: dict[str, Any] = {
+            key: part if isinstance(part, bool) else float(part)
+            for key, part in made["estimate"].items()
+            if key != "memory_gb"
+        }
+        return cls(
+            **{
+                **made, "lora_targets": tuple(made["lora_targets"]),
+                "hyperparameters": Hyperparameters(**made["hyperparameters"]),
+                "estimate": Estimate(**sizes),
+            }
+        )  # fmt: skip
+
 
 def optimizer_steps(rows: int, hyperparameters: Hyperparameters) -> int:
     """Return how often the weights are updated.

@@ -9,22 +9,31 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-from teapot.errors import OutputError, Problem, TeapotError, UsageError
+from teapot.canonical import dumps_readable, loads
+from teapot.digest import sha256_file
+from teapot.errors import DataError, OutputError, Problem, TeapotError, UsageError
+from teapot.files import write_atomically
 from teapot.interfaces import Trainer
-from teapot.model.fitjob import Device, FitJob
+from teapot.model.fitjob import JOB, OUTCOME, ROWS, WORK, Device, FitJob
 from teapot.model.trainoutcome import TrainOutcome
 from teapot.model.trainplan import TrainPlan
 from teapot.usecases.encode import EncodeOptions, write_rows
 from teapot.usecases.preflight import Preflight, check_prepared
 from teapot.usecases.trainplan import PLAN, Prepared, TrainOptions, prepare_training, write_plan
 
-WORK = ".work"
+Stage = Literal["all", "prepare", "finish"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOptions:
-    """How a fine-tune is run; `output` is the model folder, by default `<composition>-<base>`."""
+    """How a fine-tune is run; `output` is the model folder, by default `<composition>-<base>`.
+
+    `stage` is all of it here, or what comes before and after a run under a launcher.
+    """
+
+    stage: Stage = "all"
 
     output: Path | None = None
     device: Device = "auto"
@@ -47,10 +56,10 @@ class Trained:
 def train(
     target: Path | None, trainer: Trainer, options: RunOptions
 ) -> tuple[Preflight, Trained | None]:
-    """Check, then train; where a check fails, nothing is trained and nothing written.
+    """Check, then do what the stage says; where a check fails, nothing is done and nothing written.
 
     Raises:
-        UsageError: the target names no composition, there is no GPU, or `resume` has nothing.
+        UsageError: the target names no composition, there is no GPU, or no run to go on with.
         DataError, UnsignedError, UntrustedError: the composition does not verify.
         OutputError: the model folder holds something else, or cannot be written.
         KeyboardInterrupt: the run was interrupted; with `resume` it goes on.
@@ -59,54 +68,95 @@ def train(
     found = check_prepared(prepared, trainer, options.train)
     if found.exit_code or found.plan is None:
         return found, None
-    stem = prepared.composition.paths.stem
-    folder = options.output or Path(f"{stem}-{trainer.base.name}")
-    _refuse_other_contents(folder, resume=options.resume)
+    folder = options.output or Path(f"{prepared.composition.paths.stem}-{trainer.base.name}")
+    _refuse_other_contents(folder, goes_on=options.resume or options.stage == "finish")
     write_plan(found.plan, folder)
-    try:
-        outcome = _fitted(prepared, trainer, found.plan, folder, options)
-    except TeapotError:
-        if not any((folder / WORK).glob("checkpoint-*")):  # there is nothing to go on with
-            shutil.rmtree(folder / WORK, ignore_errors=True)
-        raise
+    run = _Run(prepared=prepared, trainer=trainer, plan=found.plan, folder=folder, options=options)
+    if options.stage == "prepare":
+        run.prepare()
+        return found, None
+    outcome = run.outcome() if options.stage == "finish" else run.fit()
     shutil.rmtree(folder / WORK)
     return found, Trained(prepared=prepared, plan=found.plan, folder=folder, outcome=outcome)
 
 
-def _fitted(
-    prepared: Prepared, trainer: Trainer, plan: TrainPlan, folder: Path, options: RunOptions
-) -> TrainOutcome:
-    work = folder / WORK
-    work.mkdir(exist_ok=True)
-    encoder = trainer.encoder(prepared.model.folder, prepared.system_prompt)
-    asked = EncodeOptions(
-        tokenizer=prepared.model.folder, max_length=plan.hyperparameters.max_length,
-        on_bad_row="drop" if options.train.drops_bad_rows else "fail",
-        progress=options.train.progress,
-    )  # fmt: skip
-    rows = work / "rows.arrow"
-    report = write_rows(prepared.composition, encoder, asked, rows)
-    job = FitJob(
-        plan=plan, rows=rows, rows_sha256=report.rows_sha256, folder=folder, work=work,
-        tokenizer=prepared.model.folder, device=options.device, resume=options.resume,
-        save_steps=options.save_steps, report_to=options.report_to,
-    )  # fmt: skip
-    return trainer.fit(job, options.train.progress)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Run:
+    """One fine-tune in its model folder."""
+
+    prepared: Prepared
+    trainer: Trainer
+    plan: TrainPlan
+    folder: Path
+    options: RunOptions
+
+    def fit(self) -> TrainOutcome:
+        """Encode and train; what failed before its first checkpoint leaves no working folder."""
+        work = self.folder / WORK
+        try:
+            return self.trainer.fit(self._job(), self.options.train.progress)
+        except TeapotError:
+            if not any(work.glob("checkpoint-*")):  # there is nothing to go on with
+                shutil.rmtree(work, ignore_errors=True)
+            raise
+
+    def prepare(self) -> None:
+        """Encode, and write the job that a launcher's processes read."""
+        job = self._job().to_dict(sha256_file(self.folder / PLAN))
+        write_atomically(self.folder / WORK / JOB, dumps_readable(job))
+
+    def outcome(self) -> TrainOutcome:
+        """Return what a launcher's processes reported, of the very rows that the data gives.
+
+        Raises:
+            UsageError: they have not ended.
+            DataError: other rows were trained.
+        """
+        path = self.folder / WORK / OUTCOME
+        if not path.exists():
+            told = "was not written; the run has not come to its end"
+            raise UsageError(Problem(str(path), told))
+        outcome = TrainOutcome.from_dict(loads(path.read_bytes()))
+        if outcome.encoded_sha256 != self._encode(self.folder / WORK / ROWS):
+            told = "tells of other rows than the verified data gives"
+            raise DataError(Problem(str(path), told))
+        return outcome
+
+    def _job(self) -> FitJob:
+        work = self.folder / WORK
+        work.mkdir(exist_ok=True)
+        options = self.options
+        return FitJob(
+            plan=self.plan, rows=work / ROWS, rows_sha256=self._encode(work / ROWS),
+            folder=self.folder, work=work, tokenizer=self.prepared.model.folder,
+            device=options.device, resume=options.resume, save_steps=options.save_steps,
+            report_to=options.report_to,
+        )  # fmt: skip
+
+    def _encode(self, rows: Path) -> str:
+        """Write the encoded rows of the verified data, and return their digest."""
+        prepared, options = self.prepared, self.options.train
+        encoder = self.trainer.encoder(prepared.model.folder, prepared.system_prompt)
+        asked = EncodeOptions(
+            tokenizer=prepared.model.folder, max_length=self.plan.hyperparameters.max_length,
+            on_bad_row="drop" if options.drops_bad_rows else "fail", progress=options.progress,
+        )  # fmt: skip
+        return write_rows(prepared.composition, encoder, asked, rows).rows_sha256
 
 
-def _refuse_other_contents(folder: Path, *, resume: bool) -> None:
+def _refuse_other_contents(folder: Path, *, goes_on: bool) -> None:
     """Refuse a folder that holds anything, but for a run that is to go on.
 
     Raises:
         OutputError, UsageError: it does, or there is nothing to go on with.
     """
     held = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    if resume:
+    if goes_on:
         if PLAN not in held or not (folder / WORK).is_dir():
-            told = "holds no run that was interrupted; leave out --resume"
+            told = "holds no run that was prepared or interrupted"
             raise UsageError(Problem(str(folder), told))
     elif (folder / WORK).is_dir():
-        told = "holds a run that was interrupted; say --resume, or remove it"
+        told = "holds a run that has not ended; say --resume or --finish, or remove it"
         raise OutputError(Problem(str(folder), told))
     elif set(held) - {PLAN, "system-prompt.txt"}:
         told = f"is not empty ({held[0]}); choose another folder with --output"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 import warnings
@@ -184,9 +185,12 @@ def _arguments(job: FitJob) -> TrainingArguments:
 
 
 def _processes() -> int:
-    import os
-
     return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_first_process() -> bool:
+    """Tell whether this process is the one that writes; launchers number them in RANK."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager
@@ -210,15 +214,22 @@ def _outcome(
     if trainer.state.global_step != job.plan.optimizer_steps:
         told = f"{trainer.state.global_step:,} steps were made, the plan has"
         raise DataError(f"{told} {job.plan.optimizer_steps:,}")
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    save = save_full if job.plan.hyperparameters.method == "full" else save_adapter
-    weights = save(model, job)
-    save_tokenizer(job.tokenizer, job.folder)
-    write_atomically(job.folder / CURVE, loss_curve(watch.losses).encode())
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    weights = _save(model, job, watch) if is_first_process() else ()
+    trainer.accelerator.wait_for_everyone()
+    losses = watch.losses or [(0, 0.0)]  # only the first process keeps them
     return TrainOutcome(
-        steps=trainer.state.global_step, final_loss=f"{watch.losses[-1][1]:.4f}",
+        steps=trainer.state.global_step, final_loss=f"{losses[-1][1]:.4f}",
         tokens=watch.count.tokens, supervised=watch.count.supervised, seconds=seconds, device=name,
         data_sha256=job.plan.data_sha256, encoded_sha256=job.rows_sha256, weights=weights,
         versions={package: version(package) for package in _PACKAGES},
     )  # fmt: skip
+
+
+def _save(model: Any, job: FitJob, watch: _Watch) -> tuple[str, ...]:
+    save = save_full if job.plan.hyperparameters.method == "full" else save_adapter
+    weights = save(model, job)
+    save_tokenizer(job.tokenizer, job.folder)
+    write_atomically(job.folder / CURVE, loss_curve(watch.losses).encode())
+    return weights

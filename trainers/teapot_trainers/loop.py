@@ -54,7 +54,9 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # its types are not read
                 # DDP takes the mean over processes, and this is a sum over them.
                 self.accelerator.backward(part * self.accelerator.num_processes)
             loss += part.detach()
-        self._count(sum(len(row.ids) for row in rows), trained_tokens(rows))
+        seen = torch.tensor(sum(len(row.ids) for row in rows), device=self.args.device)
+        seen = self.accelerator.reduce(seen, reduction="sum")
+        self._count(int(seen), int(total))
         mean: torch.Tensor = self.accelerator.reduce(loss, reduction="sum")
         return mean
 

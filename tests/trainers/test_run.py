@@ -1,0 +1,97 @@
+"""`python -m teapot_trainers.run` under torchrun: two processes on the CPU share each step."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from teapot.model.fitjob import JOB, OUTCOME, WORK
+from tests.support.compositions import compose
+from tests.support.environment import own_key
+from tests.support.project import chat_rows, write_config, write_module
+from tests.support.tinymodels import write_tiny_model
+
+TRAINING = {
+    "epochs": 2, "lora_r": 4, "batch_size": 2, "gradient_accumulation": 2, "max_length": 512,
+    "gradient_checkpointing": False,
+}  # fmt: skip
+ASKED = ("mix.config", "--base", "apertus", "--model", "tiny", "--device", "cpu", "-o")
+ADAPTER = "adapter_model.safetensors"
+RUN = ("-m", "teapot_trainers.run")
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
+
+
+@pytest.fixture
+def mix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("teapot.allowed_signers").write_text(f"alice {own_key().public.ssh}\n")
+    write_module(Path(), "t/one", chat_rows("a", 8))
+    compose(write_config(Path(), {"t/one": 1}, output="mix.jsonl", training=TRAINING))
+    write_tiny_model(Path("tiny"), "apertus")
+    return tmp_path
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, encoding="utf-8", env=environment,
+        check=False, timeout=300,
+    )  # fmt: skip
+
+
+def losses(folder: str) -> list[float]:
+    lines = Path(folder, "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line)["loss"] for line in lines]
+
+
+def test_two_processes_make_the_steps_of_one(mix: Path) -> None:
+    for folder, launcher in (
+        ("one", RUN), ("two", (*TORCHRUN, "2", *RUN)),
+    ):  # fmt: skip
+        ran = python("-m", "teapot", "train", *ASKED, folder, "--prepare")
+        assert ran.returncode == 0 and "ready for a launcher" in ran.stdout, ran.stderr
+        ran = python(*launcher, f"{folder}/plan.json")
+        assert ran.returncode == 0, ran.stderr
+    one, two = losses("one"), losses("two")
+    assert len(one) == len(two) == 4
+    assert two == pytest.approx(one, rel=0.01)
+    told = [json.loads(Path(name, WORK, OUTCOME).read_bytes()) for name in ("one", "two")]
+    assert told[0]["tokens"] == told[1]["tokens"]
+    ran = python("-m", "teapot", "train", *ASKED, "two", "--finish")
+    assert ran.returncode == 0, ran.stderr
+    assert Path("two", ADAPTER).exists() and not Path("two", WORK).exists()
+
+
+def test_what_is_not_ready_is_told(mix: Path) -> None:
+    ran = python("-m", "teapot", "train", *ASKED, "three", "--prepare")
+    assert ran.returncode == 0
+    ran = python("-m", "teapot", "train", *ASKED, "three", "--finish")
+    assert ran.returncode == 2 and "the run has not come to its end" in ran.stderr
+    plan = Path("three/plan.json")
+    kept = plan.read_bytes()
+    plan.write_bytes(kept.replace(b'"seed": 42', b'"seed": 43'))
+    ran = python(*RUN, str(plan))
+    assert ran.returncode == 2 and "was prepared for another plan" in ran.stderr
+    plan.write_bytes(kept)
+    Path("three", WORK, JOB).unlink()
+    ran = python(*RUN, str(plan))
+    assert ran.returncode == 2 and "run `teapot train --prepare` first" in ran.stderr
+
+
+def test_an_outcome_of_other_rows_is_refused(mix: Path) -> None:
+    python("-m", "teapot", "train", *ASKED, "four", "--prepare")
+    path = Path("four", WORK, OUTCOME)
+    outcome = {
+        "steps": 4, "final_loss": "1.0", "tokens": 1, "supervised": 1, "seconds": 1,
+        "device": "cpu", "data_sha256": "", "encoded_sha256": "0" * 64, "weights": [ADAPTER],
+        "versions": {},
+    }  # fmt: skip
+    path.write_text(json.dumps(outcome))
+    ran = python("-m", "teapot", "train", *ASKED, "four", "--finish")
+    assert ran.returncode == 1
+    assert "tells of other rows than the verified data gives" in ran.stderr

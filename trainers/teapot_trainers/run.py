@@ -1,0 +1,81 @@
+"""Runs a fine-tune that `teapot train --prepare` made ready, under any launcher.
+
+    accelerate launch -m teapot_trainers.run MODEL_DIR/plan.json
+    torchrun --nproc-per-node 2 -m teapot_trainers.run MODEL_DIR/plan.json
+
+Each process trains its share of every step's examples; the first one writes. What a run needs lies
+beside the plan; the plan itself must be the one that was prepared. `teapot train --finish` then
+verifies the data again, and writes card, statement and signatures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from teapot.canonical import dumps_readable, loads
+from teapot.digest import sha256_file
+from teapot.errors import ConfigError, Problem, TeapotError
+from teapot.files import write_atomically
+from teapot.model.fitjob import JOB, OUTCOME, WORK, FitJob
+from teapot.model.trainoutcome import TrainOutcome
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the fine-tune beside a plan, and return the exit code that the error of a run has."""
+    parser = argparse.ArgumentParser(prog="python -m teapot_trainers.run", description=__doc__)
+    parser.add_argument("plan", type=Path, help="plan.json of a folder that was prepared")
+    parser.add_argument("--resume", action="store_true", help="go on after the last checkpoint")
+    given = parser.parse_args(arguments)
+    try:
+        run(given.plan, resume=given.resume)
+    except TeapotError as error:
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)  # noqa: T201 - this is a command
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("stopped; --resume goes on", file=sys.stderr)  # noqa: T201
+        return INTERRUPTED
+    return 0
+
+
+def run(plan: Path, *, resume: bool = False) -> TrainOutcome:
+    """Train as the job beside a plan says, and write its outcome beside the job.
+
+    Raises:
+        ConfigError: there is no job, or it was prepared for another plan.
+        TeapotError: as `fit` does.
+    """
+    from teapot_trainers.fitting import fit, is_first_process
+
+    job = _job(plan, resume=resume)
+    outcome = fit(job, _tell)
+    if is_first_process():
+        write_atomically(job.work / OUTCOME, dumps_readable(outcome.to_dict()))
+    return outcome
+
+
+def _job(plan: Path, *, resume: bool) -> FitJob:
+    folder = plan.resolve().parent
+    path = folder / WORK / JOB
+    try:
+        value = loads(path.read_bytes())
+    except OSError as error:
+        told = f"cannot be read: {error.strerror}; run `teapot train --prepare` first"
+        raise ConfigError(Problem(str(path), told)) from error
+    if value["plan_sha256"] != sha256_file(plan):
+        told = "was prepared for another plan; run `teapot train --prepare` again"
+        raise ConfigError(Problem(str(path), told))
+    return FitJob.from_dict(value, folder, resume=resume)
+
+
+def _tell(what: str, done: int, total: int | None) -> None:
+    print(f"{what} {done}/{total}", file=sys.stderr)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())
