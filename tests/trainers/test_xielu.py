@@ -124,12 +124,23 @@ def test_mixed_dtypes_are_rounded_where_the_library_rounds(
         assert same_bits(own, expected)
 
 
-def test_the_casts_of_autocast_on_cuda_are_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There, and only there, autocast takes softplus and expm1 to float32."""
-    expm1, softplus = torch.expm1, torch.nn.functional.softplus
-    monkeypatch.setattr(torch, "expm1", lambda x: expm1(x.float()))
-    monkeypatch.setattr(torch.nn.functional, "softplus", lambda x: softplus(x.float()))
-    library, lean = pair(torch.bfloat16)
+class CudaAutocast(torch.nn.Module):
+    """Takes softplus and expm1 to float32 in the forward pass, as autocast does on CUDA alone."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__()
+        self.inner, self.alpha_p, self.alpha_n = inner, inner.alpha_p, inner.alpha_n
+
+    def forward(self, x: Any) -> Any:
+        expm1, softplus = torch.expm1, torch.nn.functional.softplus
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(torch, "expm1", lambda x: expm1(x.float()))
+            patch.setattr(torch.nn.functional, "softplus", lambda x: softplus(x.float()))
+            return self.inner(x)
+
+
+def test_the_casts_of_autocast_on_cuda_are_followed() -> None:
+    library, lean = (CudaAutocast(module) for module in pair(torch.bfloat16))
     x = inputs(torch.bfloat16)
     assert lean(x).dtype == torch.float32
     assert same_bits(lean(x), library(x))
