@@ -119,6 +119,17 @@ def stated_recipe_sha256(data: bytes) -> str:
     return str(build["externalParameters"]["recipe_sha256"])
 
 
+def other_line(found: bytes, written: bytes) -> str:
+    """Return in words the first line in which two spellings of one value differ."""
+    lines, wanted = (part.decode("utf-8").split("\n") for part in (found, written))
+    number = next(
+        (n for n, pair in enumerate(zip(lines, wanted, strict=False)) if pair[0] != pair[1]),
+        min(len(lines), len(wanted)),
+    )
+    line, expected = ((part[number] if number < len(part) else "") for part in (lines, wanted))
+    return f"line {number + 1} is {line.strip()[:80]!r}, expected {expected.strip()[:80]!r}"
+
+
 def _name_faults(manifest: Manifest) -> Iterator[str]:
     for name in (manifest.data.name, manifest.ledger.name):
         fault = file_fault(name)
@@ -139,14 +150,5 @@ def _refuse_other_form(data: bytes, manifest: Manifest, where: str, value: objec
     written = manifest.to_bytes().replace(manifest.recipe.sha256().encode("ascii"), stated)
     if written == data:
         return
-    lines, wanted = (part.decode("utf-8").split("\n") for part in (data, written))
-    number = next(
-        (n for n, pair in enumerate(zip(lines, wanted, strict=False)) if pair[0] != pair[1]),
-        min(len(lines), len(wanted)),
-    )
-    found, expected = ((part[number] if number < len(part) else "") for part in (lines, wanted))
-    told = (
-        f"is not written as Teapot writes a manifest, or says one thing in two ways: line "
-        f"{number + 1} is {found.strip()[:80]!r}, expected {expected.strip()[:80]!r}"
-    )
-    raise DataError(Problem(where, told))
+    told = "is not written as Teapot writes a manifest, or says one thing in two ways: "
+    raise DataError(Problem(where, told + other_line(data, written)))
