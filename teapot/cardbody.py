@@ -1,0 +1,272 @@
+"""What a model's card tells people, as Markdown in which no name is anything but a name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from shlex import quote
+
+from teapot.canonical import dumps
+from teapot.errors import counted
+from teapot.model.manifest import Manifest
+from teapot.model.report import decimal_text
+from teapot.model.trainstatement import STATEMENT, TrainStatement
+
+_UNSIGNED_DATA = (
+    "**The composition was taken unsigned:** nobody trusted had vouched for it when training "
+    "began. The digests here say which data it was, not whose."
+)
+_UNSIGNED_MODEL = (
+    "**This model is not signed:** its digests agree with each other, and nobody vouches for them."
+)
+_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CardFacts:
+    """What a card is made of.
+
+    `is_signed` tells whether the train statement and the folder are signed, `is_data_signed`
+    whether a trusted signer vouched for the composition. `first_loss` is decimal text.
+    """
+
+    statement: TrainStatement
+    manifest: Manifest
+    system_prompt: str | None
+    is_signed: bool
+    is_data_signed: bool
+    first_loss: str | None = None
+    has_curve: bool = False
+
+
+def card_body(facts: CardFacts) -> str:
+    """Return the text below the head of a card."""
+    parts = [
+        _opening(facts), _recipe(facts.statement), _composition(facts.manifest), _loss(facts),
+        _prompt(facts.system_prompt), _usage(facts), _audit(facts), _again(facts.statement),
+        _limits(facts),
+    ]  # fmt: skip
+    return "\n\n".join(parts) + "\n"
+
+
+def visible(text: str) -> str:
+    """Return text with its control characters, and marks of direction, as numbers."""
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+
+
+def code(text: str) -> str:
+    """Return a name as Markdown shows it in a cell or a sentence, whatever signs it has."""
+    shown = visible(text)
+    if shown.strip() == shown != "" and not re.search(r"[`|\\]", shown):
+        return f"`{shown}`"
+    return _PUNCTUATION.sub(r"\\\1", shown) or "—"
+
+
+def block(text: str, kind: str = "") -> str:
+    """Return lines as a code block that nothing in them can end."""
+    shown = "\n".join(map(visible, text.split("\n")))
+    longest = max((len(run) for run in re.findall("`+", shown)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{kind}\n{shown}\n{fence}"
+
+
+def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    heads = list(headings)
+    marks = ["--:" if head.startswith(">") else "---" for head in heads]
+    lines = [[head.removeprefix(">") for head in heads], marks, *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _stem(statement: TrainStatement) -> str:
+    return statement.composed.data.removesuffix(".jsonl")
+
+
+def _opening(facts: CardFacts) -> str:
+    statement = facts.statement
+    start, composed = statement.start, statement.composed
+    at = f" at commit {code(start.revision)}" if start.revision else ", a folder of that name"
+    kind = "fine-tune" if statement.hyperparameters.method == "full" else "adapter"
+    lines = [
+        f"# {code(_stem(statement))}, a fine-tune of {code(start.model)}",
+        "",
+        f"This {kind} was trained from {code(start.model)}{at}, on "
+        f"{counted(composed.records, 'record')} of the composition {code(composed.data)}. "
+        "Whoever has this folder can walk from here to "
+        "each of them: see [how to verify and audit](#how-to-verify-and-audit).",
+    ]  # fmt: skip
+    if not facts.is_data_signed:
+        lines += ["", _UNSIGNED_DATA]
+    if not facts.is_signed:
+        lines += ["", _UNSIGNED_MODEL]
+    return "\n".join(lines)
+
+
+def _recipe(statement: TrainStatement) -> str:
+    numbers = statement.hyperparameters
+    rows = {"base": code(statement.base), "method": code(numbers.method)}
+    if numbers.quantization:
+        twice = ", double quantisation" if numbers.double_quantization else ""
+        rows["quantisation"] = f"{code(numbers.quantization)}{twice}"
+    if numbers.method != "full":
+        rows["LoRA"] = (
+            f"r {numbers.lora_r}, alpha {numbers.lora_alpha}, dropout {code(numbers.lora_dropout)}"
+        )
+        rows["LoRA targets"] = ", ".join(map(code, statement.lora_targets))
+    rows |= {
+        "compute type": code(numbers.compute_dtype), "epochs": code(numbers.epochs),
+        "examples a step": f"{numbers.effective_batch:,}",
+        "optimizer steps": f"{statement.run.steps:,}",
+        "learning rate": f"{code(numbers.learning_rate)}, {code(numbers.scheduler)}, "
+        f"warmup {code(numbers.warmup_ratio)}",
+        "tokens of a row at most": f"{numbers.max_length:,}", "seed": str(numbers.seed),
+        "tokens": f"{statement.run.tokens:,}, of which {statement.run.supervised:,} were trained",
+        "device": code(statement.run.device),
+    }  # fmt: skip
+    return (
+        f"## Recipe\n\n{_table(['what', 'value'], rows.items())}\n\n`plan.json` has every number."
+    )
+
+
+def _composition(manifest: Manifest) -> str:
+    report, recipe = manifest.report, {module.name: module for module in manifest.recipe.modules}
+    modules = [
+        [code(m.name), code(m.version), f"{m.lines:,}", decimal_text(m.weight),
+         code(recipe[m.name].license)]
+        for m in report.modules if m.name in recipe
+    ]  # fmt: skip
+    licenses = [[code(name), f"{part.lines:,}"] for name, part in report.licenses.items()]
+    by_module = _table(["module", "version", ">records", ">weight", "licence"], modules)
+    by_license = _table(["licence", ">records"], licenses)
+    return (
+        f"## Composition\n\n{by_module}\n\nA module's licence is that of its rows that name "
+        f"none of their own. By the licence of each record:\n\n{by_license}"
+    )
+
+
+def _loss(facts: CardFacts) -> str:
+    last = code(facts.statement.run.final_loss)
+    told = f"The last loss was {last}"
+    if facts.first_loss is not None:
+        told = f"The loss began at {code(facts.first_loss)} and ended at {last}"
+    curve = "\n\n![The loss of each step](loss.svg)" if facts.has_curve else ""
+    return f"## Loss\n\n{told}; `metrics.jsonl` has every step.{curve}"
+
+
+def _prompt(prompt: str | None) -> str:
+    if prompt is None:
+        return "## System prompt\n\nRows were trained without one, where they brought none."
+    return (
+        "## System prompt\n\nRows that brought none of their own were trained with the text in "
+        f"`system-prompt.txt`. Give the model the same:\n\n{block(prompt)}"
+    )
+
+
+def _usage(facts: CardFacts) -> str:
+    start, is_full = facts.statement.start, facts.statement.hyperparameters.method == "full"
+    at = [f"    revision={_quoted(start.revision)},"] if start.revision else []
+    place = ["    folder,"] if is_full else [f"    {_quoted(start.model)},", *at]
+    lines = [
+        *(() if is_full else ("from peft import PeftModel",)),
+        "from transformers import AutoModelForCausalLM, AutoTokenizer",
+        "",
+        'folder = "."  # where this file lies',
+        "tokenizer = AutoTokenizer.from_pretrained(folder)",
+        "model = AutoModelForCausalLM.from_pretrained(",
+        *place,
+        '    dtype="auto",',
+        '    device_map="auto",',
+        ")",
+        *(() if is_full else ("model = PeftModel.from_pretrained(model, folder)",)),
+        'messages = [{"role": "user", "content": "What is a teapot?"}]',
+        *_given_prompt(facts.system_prompt),
+        "inputs = tokenizer.apply_chat_template(",
+        '    messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"',
+        ").to(model.device)",
+        "output = model.generate(**inputs, max_new_tokens=512)",
+        'print(tokenizer.decode(output[0][inputs["input_ids"].shape[1] :]))',
+    ]
+    return (
+        f"## How to use\n\nWith transformers{'' if is_full else ' and PEFT'}:\n\n"
+        f"{block(chr(10).join(lines), 'python')}\n\n"
+        "With llama.cpp, which takes the chat template by `--jinja`:\n\n"
+        f"{block(chr(10).join(_llama(facts, is_full=is_full)), 'sh')}"
+    )
+
+
+def _quoted(text: str) -> str:
+    """Return text as Python writes it between double quotes."""
+    return dumps(text).decode("utf-8")
+
+
+def _given_prompt(prompt: str | None) -> Iterator[str]:
+    if prompt is not None:
+        yield 'prompt = open(f"{folder}/system-prompt.txt", encoding="utf-8").read()'
+        yield 'messages.insert(0, {"role": "system", "content": prompt})'
+
+
+def _llama(facts: CardFacts, *, is_full: bool) -> Iterator[str]:
+    prompt = "" if facts.system_prompt is None else " -sysf system-prompt.txt"
+    if is_full:
+        yield "python convert_hf_to_gguf.py . --outfile model.gguf"
+        yield f"llama-cli -m model.gguf --jinja{prompt}"
+        return
+    yield "python convert_hf_to_gguf.py BASE_MODEL_FOLDER --outfile base.gguf"
+    yield "python convert_lora_to_gguf.py . --base BASE_MODEL_FOLDER --outfile adapter.gguf"
+    yield f"llama-cli -m base.gguf --lora adapter.gguf --jinja{prompt}"
+
+
+def _audit(facts: CardFacts) -> str:
+    composed = facts.statement.composed
+    unsigned = "" if facts.is_signed and facts.is_data_signed else " --allow-unsigned"
+    commands = [
+        f"teapot verify .{unsigned}",
+        f"teapot audit .{unsigned} --composition FOLDER_OF_THE_DATA",
+        f"teapot audit .{unsigned} --composition FOLDER_OF_THE_DATA --example 1",
+    ]
+    digests = [
+        ["weights " + code(name), f"`{sha256}`"] for name, sha256 in facts.statement.weights.items()
+    ]
+    digests += [
+        [f"train statement `{STATEMENT}`", f"`{facts.statement.sha256()}`"],
+        ["manifest " + code(composed.manifest), f"`{composed.manifest_sha256}`"],
+        ["data " + code(composed.data), f"`{composed.data_sha256}`"],
+    ]
+    return (
+        f"## How to verify and audit\n\n{block(chr(10).join(commands), 'sh')}\n\n"
+        "The first compares every file here with what was stated of it; the others walk from "
+        "this card to the train statement, the manifest, the ledger and the row of a source, "
+        "offline. Both believe only keys that you trust: get the signer's public key from somebody "
+        "who knows them, and run `teapot trust add NAME PUBLIC_KEY`.\n\n"
+        f"{_table(['what', 'SHA-256'], digests)}"
+    )
+
+
+def _again(statement: TrainStatement) -> str:
+    composed, start = statement.composed, statement.start
+    at = f"@{start.revision}" if start.revision else ""
+    commands = [
+        f"teapot compose CONFIG -o {quote(composed.data)}",
+        f"teapot verify {quote(composed.data)} --expect {composed.manifest_sha256}",
+        f"teapot train {quote(composed.manifest)} --base {quote(statement.base)} "
+        f"--model {quote(start.model + at)}",
+    ]
+    return (
+        "## How to reproduce\n\nThe manifest holds the recipe of the composition, and each source "
+        "with its digest.\n\n"
+        f"{block(chr(10).join(commands), 'sh')}\n\n"
+        "Composing gives the same bytes on every machine. Training gives the same weights only on "
+        "the same kind of device with the same versions of the libraries, which the train "
+        "statement lists."
+    )
+
+
+def _limits(facts: CardFacts) -> str:
+    lines = [
+        "The chain proves which records were stated as the data of this training, and by whom. It "
+        "does not prove that training used nothing else: that rests on the signer's word.",
+        "Nobody has checked by this that the data is true, lawful or harmless, nor what the model "
+        "says.",
+        "The base model has limits, a licence and data of its own; nothing here is about them.",
+    ]
+    return "## Limits\n\n" + "\n".join(f"- {line}" for line in lines)
