@@ -64,8 +64,8 @@ def verify(
 ) -> int:  # fmt: skip
     """Prove or disprove every claim of a composition, and say which.
 
-    TARGET is any file of a composition, a folder, a proof or a signed model folder; none means
-    every manifest of this project.
+    TARGET is any file of a composition, a folder, a proof, a trained model's folder or any signed
+    folder; none means every manifest of this project.
     """
     from teapot.model.verification import exit_code
 
@@ -89,6 +89,7 @@ def _verified(
     from teapot.usecases.verify import VerifyOptions
     from teapot.usecases.verify import verify as check
     from teapot.usecases.verifyfolder import verify_folder
+    from teapot.usecases.verifymodel import is_model_folder, verify_model
     from teapot.usecases.verifyproof import verify_proof
 
     if expect is not None and not re.fullmatch("[0-9a-f]{64}", expect):
@@ -96,23 +97,28 @@ def _verified(
     keyless = named.pop("sigstore_config")
     options = VerifyOptions(mix=mix, expect=expect, keyless_config=keyless, **named)
     proofs = [target for target in targets if target.name.endswith(".proof.json")]
-    folders = [target for target in targets if os.path.lexists(target / "model.sig")]
+    models = [target for target in targets if is_model_folder(target)]
+    signed = [target for target in targets if os.path.lexists(target / "model.sig")]
+    folders = [target for target in signed if target not in models]
     if record is not None and not proofs:
         raise UsageError("--record goes with a proof (NAME.proof.json) as target")
     found = [verify_proof(target, record, options) for target in proofs]
     found += [verify_folder(target, options) for target in folders]
-    others = [target for target in targets if target not in proofs and _has_composition(target)]
+    found += [verify_model(target, options) for target in models]
+    whole = [*proofs, *models]
+    others = [target for target in targets if target not in whole and _has_composition(target)]
     if targets and not others:
-        _refuse_what_would_be_ignored(options, is_proof=not folders)
+        kind = "a signed folder without a manifest" if folders else "a proof"
+        _refuse_what_would_be_ignored(options, "a model folder" if models else kind)
     return found + (check(*others, options=options) if others or not found else [])
 
 
-def _refuse_what_would_be_ignored(options: VerifyOptions, *, is_proof: bool) -> None:
+def _refuse_what_would_be_ignored(options: VerifyOptions, kind: str) -> None:
     """Refuse options that say something of a composition where there is none."""
     from teapot.errors import UsageError
 
     given = {
-        "--expect": options.expect is not None and not is_proof,
+        "--expect": options.expect is not None and kind.startswith("a signed folder"),
         "--rebuild": options.rebuild,
         "--records": options.records,
         "--manifest-only": options.manifest_only,
@@ -121,7 +127,6 @@ def _refuse_what_would_be_ignored(options: VerifyOptions, *, is_proof: bool) -> 
     }
     idle = [name for name, is_given in given.items() if is_given]
     if idle:
-        kind = "a proof" if is_proof else "a signed folder without a manifest"
         raise UsageError(f"{' and '.join(idle)} would do nothing for {kind}; leave it out")
 
 

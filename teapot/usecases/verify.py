@@ -180,6 +180,13 @@ def believed_manifest(
     return verifier.paths, verifier.manifest
 
 
+def verify_form(paths: OutputPaths, options: VerifyOptions) -> tuple[Verification, Manifest | None]:
+    """Return the checks of a manifest alone; and the manifest, if it is believed and sound."""
+    verifier = _Verifier(paths, options.believed(), options, form_only=True)
+    verification = verifier.run()
+    return verification, verifier.manifest
+
+
 def _proven(
     target: str | Path, options: VerifyOptions, *, form_only: bool = False
 ) -> tuple[_Verifier, Verification]:

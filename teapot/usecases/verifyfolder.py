@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from teapot.datafile import open_beside
 from teapot.errors import DataError, UsageError
 from teapot.files import OutputPaths
 from teapot.manifestchecks import allowed_unsigned, not_looked_at
+from teapot.model.trainstatement import MODEL_FILES
 from teapot.model.verification import CheckResult, Status, Verification
 from teapot.model_signing import SIGNATURE_NAME, FolderStatement, FolderStatementError
 from teapot.signed_folder import check_folder
@@ -21,7 +23,8 @@ from teapot.usecases.verify import VerifyOptions
 def verify_folder(folder: Path, options: VerifyOptions | None = None) -> Verification:
     """Return whether a folder is what its `model.sig` says, and what that does not cover.
 
-    Every file of a composition that lies in the folder must be covered by the signature.
+    Every file of a composition that lies in the folder must be covered by the signature, and in a
+    model folder the train statement, its bundle, the plan and the card.
 
     Raises:
         UsageError: there is no such folder.
@@ -68,12 +71,13 @@ def _checks(folder: Path, options: VerifyOptions) -> Iterator[CheckResult]:
 
 
 def _listed(folder: Path) -> list[str]:
-    """Return the names of the files that the manifests in a folder speak for."""
-    return [
+    """Return the names of the files that the manifests in a folder, or its card, speak for."""
+    listed = [
         path.relative_to(folder).as_posix()
         for paths in compositions_under(folder)
         for path in _files(paths)
     ]
+    return listed + [name for name in MODEL_FILES if os.path.lexists(folder / name)]
 
 
 def _files(paths: OutputPaths) -> list[Path]:

@@ -15,6 +15,7 @@ from teapot.cli.app import run
 from tests.support.compositions import compose, make, restate, sign_again
 from tests.support.environment import own_key
 from tests.support.keys import key
+from tests.support.modelfolders import finish
 from tests.support.project import chat_row, write_config, write_module
 
 Say = Callable[..., tuple[int, str, str]]
@@ -310,6 +311,33 @@ def test_proofs_and_compositions_are_verified_together(made: teapot.Composition,
     ]  # fmt: skip
     Path("mix.line-3.proof.json").write_text("{}")
     assert say("verify", "mix.jsonl", "mix.line-3.proof.json")[0] == 1
+
+
+# Model folders.
+
+
+def test_a_model_folder_is_verified_as_a_whole(made: teapot.Composition, say: Say) -> None:
+    finish(Path("model"), made)
+    code, out, err = say("verify", "model")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == "model"
+    assert out.splitlines()[-2] == "verified: 17 checks hold"
+    Path("model/README.md").unlink()
+    code, out, _ = say("verify", "model", "mix.jsonl")
+    assert code == 1
+    assert "NOT VERIFIED: fault in folder files, card (exit code 1)" in out
+    assert "verified: 14 checks hold" in out
+
+
+def test_options_of_a_composition_are_refused_for_a_model_folder(
+    made: teapot.Composition, say: Say
+) -> None:
+    finish(Path("model"), made)
+    code, out, err = say("verify", "model", "--rebuild")
+    assert (code, out) == (2, "")
+    assert err == "error: --rebuild would do nothing for a model folder; leave it out\n"
+    assert say("verify", "model", "--expect", made.manifest_sha256)[0] == 0
+    assert say("verify", "model", "--expect", "0" * 64)[0] == 1
 
 
 # Nothing that a file says reaches the terminal as it is.

@@ -1,0 +1,148 @@
+"""The checks of a model folder's files against a train statement that is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import file_digest
+from pathlib import Path
+
+from teapot.datafile import open_beside
+from teapot.digest import sha256_hex
+from teapot.errors import DataError, Problem, counted
+from teapot.model.manifest import Manifest
+from teapot.model.trainstatement import CARD, PLAN, TrainStatement
+from teapot.model.verification import CheckResult, Status
+from teapot.modelcard import card_block, card_faults
+from teapot.safetensorsheader import SafetensorsError, read_metadata
+
+MAX_SMALL_BYTES = 64 << 20
+_WEIGHTS = ".safetensors"
+
+
+def header_metadata(manifest_sha256: str, data_sha256: str, plan_sha256: str) -> dict[str, str]:
+    """Return what the header of each weight file must say of where the weights come from."""
+    return {
+        "teapot.manifest_sha256": manifest_sha256,
+        "teapot.data_sha256": data_sha256,
+        "teapot.plan_sha256": plan_sha256,
+    }
+
+
+def read_small(path: Path) -> bytes:
+    """Return the bytes of a small file of a model folder.
+
+    Raises:
+        DataError: it is missing, no regular file, too large, or leads out of its folder.
+    """
+    with open_beside(path) as file:
+        data = file.read(MAX_SMALL_BYTES + 1)
+    if len(data) > MAX_SMALL_BYTES:
+        raise DataError(Problem(str(path), f"is over {MAX_SMALL_BYTES:,} bytes"))
+    return data
+
+
+def check_model_files(
+    folder: Path, statement: TrainStatement, *, is_signed: bool
+) -> list[CheckResult]:
+    """Return whether the files of a model folder are what a train statement states of them."""
+    composed = statement.composed
+    return [
+        *check_training_files(folder, statement),
+        _check_card(folder / CARD, statement, is_signed=is_signed),
+        _check_digest("manifest copy", folder / composed.manifest, composed.manifest_sha256),
+    ]
+
+
+def check_training_files(folder: Path, statement: TrainStatement) -> list[CheckResult]:
+    """Return whether weights and plan, which training writes, are what a statement says of them."""
+    return [
+        *(_check_weights(folder / name, digest) for name, digest in statement.weights.items()),
+        _no_other_weights(folder, statement),
+        *(_check_header(folder / name, statement) for name in statement.weights),
+        _check_digest("plan", folder / PLAN, statement.run.plan_sha256),
+    ]
+
+
+def _check_weights(path: Path, digest: str) -> CheckResult:
+    """Return whether a weight file has the digest stated."""
+
+    def found() -> str:
+        with open_beside(path) as file:
+            return file_digest(file, "sha256").hexdigest()
+
+    return _compared("weights", f"SHA-256 of {path.name} with the train statement's", digest, found)
+
+
+def _check_header(path: Path, statement: TrainStatement) -> CheckResult:
+    """Return whether the header of a weight file names the manifest, the data and the plan."""
+    composed = statement.composed
+    expected = header_metadata(
+        composed.manifest_sha256, composed.data_sha256, statement.run.plan_sha256
+    )
+
+    def found() -> str:
+        with open_beside(path) as file:
+            try:
+                metadata = read_metadata(file)
+            except SafetensorsError as error:
+                raise DataError(Problem(path.name, str(error))) from error
+        return _shown({key: metadata.get(key, "none") for key in expected})
+
+    compared = f"the metadata in the header of {path.name} with the train statement"
+    return _compared("header", compared, _shown(expected), found)
+
+
+def check_composed(statement: TrainStatement, manifest: Manifest) -> CheckResult:
+    """Return whether the data that was trained on is that of the manifest."""
+    composed, data = statement.composed, manifest.data
+    return CheckResult.compare(
+        "data", "the data that the train statement names with the manifest's",
+        expected=f"{data.name}, {data.sha256}, {counted(data.records, 'record')}",
+        found=f"{composed.data}, {composed.data_sha256}, {counted(composed.records, 'record')}",
+    )  # fmt: skip
+
+
+def _no_other_weights(folder: Path, statement: TrainStatement) -> CheckResult:
+    found = sorted(path.name for path in folder.iterdir() if path.name.endswith(_WEIGHTS))
+    return CheckResult.compare(
+        "weight files", f"the *{_WEIGHTS} files of the folder with the subjects of the statement",
+        expected=", ".join(sorted(statement.weights)), found=", ".join(found) or "none",
+    )  # fmt: skip
+
+
+def _check_card(path: Path, statement: TrainStatement, *, is_signed: bool) -> CheckResult:
+    compared = f"the teapot: block of {path.name} with the train statement"
+    expected = f"statement {statement.sha256()}, {'' if is_signed else 'not '}signed"
+    try:
+        text = read_small(path).decode("utf-8")
+    except DataError as error:
+        return _unreadable("card", compared, expected, error)
+    except UnicodeDecodeError as error:
+        told = DataError(Problem(path.name, f"is not UTF-8 at byte {error.start}"))
+        return _unreadable("card", compared, expected, told)
+    faults = list(card_faults(text, card_block(statement, is_signed=is_signed)))
+    found = f"{counted(len(faults), 'difference')}" if faults else expected
+    return CheckResult.compare("card", compared, expected=expected, found=found, details=faults)
+
+
+def _check_digest(name: str, path: Path, digest: str) -> CheckResult:
+    compared = f"SHA-256 of {path.name} with the train statement's"
+    return _compared(name, compared, digest, lambda: sha256_hex(read_small(path)))
+
+
+def _compared(name: str, compared: str, expected: str, find: Callable[[], str]) -> CheckResult:
+    try:
+        return CheckResult.compare(name, compared, expected=expected, found=find())
+    except DataError as error:
+        return _unreadable(name, compared, expected, error)
+
+
+def _unreadable(name: str, compared: str, expected: str, error: DataError) -> CheckResult:
+    return CheckResult(
+        name=name, status=Status.FAULT, compared=compared, expected=expected,
+        found="; ".join(problem.message for problem in error.problems),
+    )  # fmt: skip
+
+
+def _shown(metadata: dict[str, str]) -> str:
+    return ", ".join(f"{key.removeprefix('teapot.')} {text[:64]}" for key, text in metadata.items())
