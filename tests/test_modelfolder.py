@@ -151,6 +151,11 @@ def swap_bundle() -> None:
     BUNDLE.write_bytes(signer(key(77))(STATEMENT.read_bytes()))
 
 
+def take_manifest_for_statement() -> None:
+    shutil.copy(COPY, STATEMENT)
+    shutil.copy(COPY_BUNDLE, BUNDLE)
+
+
 def flip_weight() -> None:
     data = bytearray((MODEL / WEIGHTS).read_bytes())
     data[-1] ^= 1
@@ -182,6 +187,7 @@ TAMPERED: dict[str, tuple[Callable[[], object], dict[str, Status]]] = {
         {"statement signature": Status.FAULT},
     ),
     "statement by a stranger": (swap_bundle, {"statement signature": Status.UNTRUSTED}),
+    "statement is a manifest": (take_manifest_for_statement, {"statement form": Status.FAULT}),
     "statement's bundle removed": (
         BUNDLE.unlink, {"statement signature": Status.UNSIGNED}
     ),
