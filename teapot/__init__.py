@@ -23,16 +23,20 @@ if TYPE_CHECKING:
     from teapot.errors import TeapotError
     from teapot.model.verification import Verification
     from teapot.resolve import MixOptions
+    from teapot.usecases.audit import AuditOptions, audit
     from teapot.usecases.checkfile import CheckReport, check_file
     from teapot.usecases.compose import Composition, Plan, compose, plan
     from teapot.usecases.explain import Explanation, explain
     from teapot.usecases.prove import prove
     from teapot.usecases.signing import key_signer
+    from teapot.usecases.trace import trace
     from teapot.usecases.verify import Verified, VerifyOptions, verified, verify
     from teapot.usecases.verifyfolder import verify_folder
+    from teapot.usecases.verifymodel import verify_model
     from teapot.usecases.verifyproof import verify_proof
 
 __all__ = [
+    "AuditOptions",
     "CheckReport",
     "Composition",
     "ConfigFile",
@@ -44,6 +48,7 @@ __all__ = [
     "Verified",
     "VerifyOptions",
     "__version__",
+    "audit",
     "check_file",
     "compose",
     "explain",
@@ -51,13 +56,19 @@ __all__ = [
     "load_config",
     "plan",
     "prove",
+    "trace",
     "verified",
     "verify",
     "verify_folder",
+    "verify_model",
     "verify_proof",
 ]
 
 _HOMES = {
+    "AuditOptions": "teapot.usecases.audit",
+    "audit": "teapot.usecases.audit",
+    "trace": "teapot.usecases.trace",
+    "verify_model": "teapot.usecases.verifymodel",
     "CheckReport": "teapot.usecases.checkfile",
     "check_file": "teapot.usecases.checkfile",
     "Composition": "teapot.usecases.compose",

@@ -35,6 +35,8 @@ _COMMANDS = {
     "encode": ("teapot.cli.encode", "Turn a data file into token ids and labels."),
     "mask": ("teapot.cli.mask", "Show what of one line is trained, token by token."),
     "train": ("teapot.cli.train", "Fine-tune a base on a verified composition."),
+    "audit": ("teapot.cli.audit", "Walk from a model's card to its training data, offline."),
+    "trace": ("teapot.cli.trace", "Say which models were trained on a record."),
     "schema": ("teapot.cli.schema", "Print a JSON Schema, for editors and tools."),
     "completion": ("teapot.cli.completion", "Print a shell's completion script."),
 }

@@ -101,6 +101,30 @@ def mix_options(command: Command) -> Command:
     return wrapped  # fmt: skip
 
 
+def audit_options(command: Command) -> Command:
+    """Give a command the options of walking a model's chain; they arrive as one `AuditOptions`."""
+
+    @click.option("--composition", type=click.Path(path_type=Path, exists=True), metavar="DIR",
+                  help="Where ledger and data lie.")  # fmt: skip
+    @click.option("--trust", type=click.Path(path_type=Path), metavar="FILE",
+                  help="Believe this trust file only.")  # fmt: skip
+    @click.option("--allow-unsigned", is_flag=True,
+                  help="Go on where nobody trusted has signed.")  # fmt: skip
+    @functools.wraps(command)
+    def wrapped(
+        *arguments: Any, composition: Path | None, trust: Path | None, allow_unsigned: bool,
+        **named: Any,
+    ) -> Any:  # fmt: skip
+        from teapot.usecases.audit import AuditOptions
+        from teapot.usecases.verify import VerifyOptions
+
+        verify = VerifyOptions(trust=trust, allow_unsigned=allow_unsigned)
+        options = AuditOptions(verify=verify, composition=composition)
+        return command(*arguments, options=options, **named)
+
+    return wrapped  # fmt: skip
+
+
 @contextmanager
 def shown_progress(options: MixOptions, *, quiet: bool) -> Iterator[MixOptions]:
     """Give options that show progress, as `progress_bars` does."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from teapot.model.report import MixReport
+    from teapot.model.verification import CheckResult
 
 _WIDTH_IN_A_PIPE = 120
 
@@ -76,6 +77,19 @@ def cell(text: object) -> str:
     from rich.markup import escape
 
     return escape(harmless(str(text)))
+
+
+def result_lines(result: CheckResult) -> list[str]:
+    """Return one check as it is shown: what was compared, what was expected and found."""
+    lines = [f"  {result.status.upper():<11} {result.name}: {result.compared}"]
+    indent = " " * 14
+    if result.expected is not None and result.expected == result.found:
+        lines.append(f"{indent}both {result.found}")
+    elif result.found is not None:
+        if result.expected is not None:
+            lines.append(f"{indent}expected {result.expected}")
+        lines.append(f"{indent}found    {result.found}")
+    return lines + [f"{indent}{detail}" for detail in result.details]
 
 
 def _modules(report: MixReport) -> Table:

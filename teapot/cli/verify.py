@@ -10,10 +10,10 @@ import click
 
 from teapot.cli.app import harmless
 from teapot.cli.options import common, mix_options, shown_progress
-from teapot.cli.show import print_json
+from teapot.cli.show import print_json, result_lines
 
 if TYPE_CHECKING:
-    from teapot.model.verification import CheckResult, Verification
+    from teapot.model.verification import Verification
     from teapot.resolve import MixOptions
     from teapot.usecases.verify import VerifyOptions
 
@@ -139,21 +139,9 @@ def _has_composition(target: Path) -> bool:
 def _show(verification: Verification) -> None:
     click.echo(harmless(verification.target))
     for result in verification.results:
-        for line in _lines(result):
+        for line in result_lines(result):
             click.echo(harmless(line))
     click.echo(f"{harmless(_summary(verification))}\n")
-
-
-def _lines(result: CheckResult) -> list[str]:
-    lines = [f"  {result.status.upper():<11} {result.name}: {result.compared}"]
-    indent = " " * 14
-    if result.expected is not None and result.expected == result.found:
-        lines.append(f"{indent}both {result.found}")
-    elif result.found is not None:
-        if result.expected is not None:
-            lines.append(f"{indent}expected {result.expected}")
-        lines.append(f"{indent}found    {result.found}")
-    return lines + [f"{indent}{detail}" for detail in result.details]
 
 
 def _summary(verification: Verification) -> str:

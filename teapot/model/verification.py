@@ -91,3 +91,9 @@ def exit_code(statuses: Iterable[Status]) -> int:
     """Return the exit code of the gravest status; 0 where none is grave."""
     found = set(statuses)
     return next((code for status, code in _EXIT_CODES if status in found), 0)
+
+
+def gravest(statuses: Iterable[Status]) -> Status:
+    """Return the status that decides the exit code; OK where none is grave."""
+    found = set(statuses)
+    return next((status for status, _ in _EXIT_CODES if status in found), Status.OK)

@@ -1,0 +1,162 @@
+"""The use case `trace`: which models were trained on a record?
+
+Only a model that verifies is asked, and only a ledger and data that its signed manifest states
+answer. Where they are not here the answer is that it is not known, and never no.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from teapot.canonical import dumps, loads
+from teapot.datafile import open_beside
+from teapot.errors import Problem, UsageError
+from teapot.ledger import read_ledger
+from teapot.usecases.audit import AuditOptions
+from teapot.usecases.lineage import Lineage, find_lineage
+from teapot.usecases.verifymodel import examine_model, is_model_folder
+
+SHOWN_LINES = 20
+FOUND, NOT_FOUND, NOT_KNOWN = 0, 1, 3
+"""Exit codes, as grep has them: a match, none; and that some model could not answer."""
+
+
+class Word(StrEnum):
+    """The answer of one model."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "not known"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trace:
+    """What one model answers; `lines` are the first, `count` is of all, `why` the reason."""
+
+    model: str
+    answer: Word
+    why: str
+    lines: tuple[int, ...] = ()
+    count: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer as JSON values."""
+        return asdict(self)
+
+
+def trace(query: str, targets: Sequence[Path], options: AuditOptions | None = None) -> list[Trace]:
+    """Return, for each model, whether it was trained on a record with an id, digest or text.
+
+    A target is a model folder, or a folder in which model folders lie.
+
+    Raises:
+        UsageError: the query is empty, or a target holds no model.
+        TrustError: a trust file is missing or cannot be read.
+    """
+    if not query:
+        raise UsageError("an empty query names every record; ask for an id, a digest or a text")
+    asked = options or AuditOptions()
+    models = dict.fromkeys(model for target in targets for model in _models_in(target))
+    return [_traced(query, model, asked) for model in models]
+
+
+def exit_code_of(found: Sequence[Trace]) -> int:
+    """Return 0 where any model says yes; else 3 where one could not answer, and 1 where all say no.
+
+    A yes stands whatever the others cannot tell.
+    """
+    answers = {part.answer for part in found}
+    if Word.YES in answers:
+        return FOUND
+    return NOT_KNOWN if Word.UNKNOWN in answers else NOT_FOUND
+
+
+def _models_in(target: Path) -> list[Path]:
+    if is_model_folder(target):
+        return [target]
+    if not target.is_dir():
+        raise UsageError(Problem(str(target), "no such folder"))
+    found = sorted(path for path in target.iterdir() if is_model_folder(path))
+    if not found:
+        told = "is no model folder, and holds none: a model folder has a train.statement.json"
+        raise UsageError(Problem(str(target), told))
+    return found
+
+
+def _traced(query: str, folder: Path, options: AuditOptions) -> Trace:
+    model = examine_model(folder, options.verify)
+    wrong = [
+        result.name for result in model.verification.results
+        if result.status not in ("ok", "note", "skipped")
+    ]  # fmt: skip
+    if wrong or model.manifest is None or model.statement is None:
+        why = f"it does not verify: {', '.join(wrong) or 'nobody vouches for it'}"
+        return Trace(model=str(folder), answer=Word.UNKNOWN, why=why)
+    lineage = find_lineage(
+        folder, model.manifest, model.statement.composed.manifest_sha256,
+        composition=options.composition,
+    )  # fmt: skip
+    return _answer(query, folder, lineage)
+
+
+def _answer(query: str, folder: Path, lineage: Lineage) -> Trace:
+    """Ask the ledger for an id or digest, then the data for a text."""
+    searches: list[tuple[str, Path | None, Callable[[Path, str], Iterator[int]]]] = [
+        ("its id or digest", lineage.ledger, _lines_of_name),
+        ("its text", lineage.data, _lines_of_text),
+    ]
+    for by, path, search in searches:
+        lines = sorted(search(path, query)) if path is not None else []
+        if lines:
+            return Trace(
+                model=str(folder), answer=Word.YES, why=f"by {by}, in {path}",
+                lines=tuple(lines[:SHOWN_LINES]), count=len(lines),
+            )  # fmt: skip
+    if lineage.data is not None:
+        why = f"no record with this id, digest or text in {lineage.data}"
+        return Trace(model=str(folder), answer=Word.NO, why=why)
+    missing = [
+        f"{result.name}: {result.found if path is None else 'no record with this id or digest'}"
+        for result, path in zip(lineage.results, (lineage.ledger, lineage.data), strict=True)
+    ]
+    why = "; ".join(missing)
+    return Trace(model=str(folder), answer=Word.UNKNOWN, why=why)
+
+
+def _lines_of_name(ledger: Path, query: str) -> Iterator[int]:
+    for batch in read_ledger(ledger):
+        for row in batch:
+            if query in (row["id"], row["record_digest"], row["content_digest"]):
+                yield from row["lines"]
+
+
+def _lines_of_text(data: Path, query: str) -> Iterator[int]:
+    """Yield the lines whose record has the query as its id, or in a text of its turns or tools."""
+    needle = dumps(query)[1:-1]
+    with open_beside(data) as file:
+        for number, line in enumerate(file, start=1):
+            # The bytes are looked at first: few lines need to be parsed.
+            if needle in line and _holds(loads(line), query):
+                yield number
+
+
+def _holds(record: dict[str, Any], query: str) -> bool:
+    parts = record["messages"], record.get("tools", [])
+    return record["id"] == query or any(query in text for text in _texts(parts))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every text in JSON values, but keys and roles."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            if key != "role":
+                yield from _texts(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _texts(part)
