@@ -106,6 +106,11 @@ def test_unsigned_data_is_told_in_the_card_and_found_again(made: teapot.Composit
     assert verify_model(MODEL, UNSIGNED).exit_code == 0
 
 
+def test_the_copy_of_a_manifest_is_no_composition_of_the_project(made: teapot.Composition) -> None:
+    (found,) = teapot.verify()
+    assert (found.target, found.exit_code) == ("mix.manifest.json", 0)
+
+
 # What finishing refuses.
 
 

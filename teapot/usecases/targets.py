@@ -9,6 +9,7 @@ from pathlib import Path
 
 from teapot.errors import Problem, UsageError
 from teapot.files import OutputPaths
+from teapot.model.trainstatement import STATEMENT
 
 MANIFEST = ".manifest.json"
 _BUNDLE = re.compile(r"(.+)\.manifest(?:\.[^.]+)?\.sigstore\.json")
@@ -81,6 +82,9 @@ def _of_target(target: Path) -> Iterator[OutputPaths]:
 
 def _in_project(root: Path) -> Iterator[OutputPaths]:
     for folder, folders, files in os.walk(root):
+        if STATEMENT in files:  # a trained model: its manifest is a copy, without the data
+            folders.clear()
+            continue
         folders[:] = sorted(
             name for name in folders if name not in _NOT_PROJECT and not name.startswith(".")
         )
