@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +15,6 @@ import teapot
 from teapot import VerifyOptions
 from teapot.errors import DataError
 from teapot.model.verification import Status, Verification
-from teapot.safetensorsheader import SafetensorsError, read_metadata
 from teapot.signed_folder import sign_folder
 from teapot.usecases.modelfolder import finish_model_folder
 from teapot.usecases.verifymodel import verify_model
@@ -76,9 +74,7 @@ def test_a_finished_folder_holds_everything_and_verifies(made: teapot.Compositio
 
 def test_finishing_twice_gives_the_same_folder(made: teapot.Composition) -> None:
     before = {path.name: path.read_bytes() for path in MODEL.iterdir()}
-    composition = verified(made)
-    plan = plan_for(composition)
-    finish_model_folder(MODEL, composition, plan, outcome_for(plan), signer())
+    finish(MODEL, made)
     after = {path.name: path.read_bytes() for path in MODEL.iterdir()}
     unlike = {name for name in before if before[name] != after[name]}
     assert unlike <= {BUNDLE.name, SIGNATURE.name}  # a signature may draw a number
@@ -309,33 +305,3 @@ def test_any_flipped_bit_of_a_bundle_is_noticed(finished: Path, data: st.DataObj
         assert verify_model(finished).exit_code in (1, 4, 5)
     finally:
         path.unlink()
-
-
-# The header of a weight file.
-
-
-def header(data: bytes, size: int | None = None) -> io.BytesIO:
-    return io.BytesIO((len(data) if size is None else size).to_bytes(8, "little") + data)
-
-
-def test_the_metadata_of_a_header_is_read() -> None:
-    assert read_metadata(header(b'{"__metadata__":{"a":"b"},"t":{}}' + b" " * 8)) == {"a": "b"}
-    assert read_metadata(header(b"{}")) == {}
-
-
-@pytest.mark.parametrize(
-    ("file", "told"),
-    [
-        (io.BytesIO(b"1234567"), "ends before its header"),
-        (header(b"{}", 100_000_001), "states a header of 100,000,001 bytes, expected 100,000,000"),
-        (header(b"{}", 2**64 - 1), "states a header of 18,446,744,073,709,551,615 bytes"),
-        (header(b"{}", 3), "ends in its header, after 2 of 3 bytes"),
-        (header(b"[]"), "has a list as header, expected an object"),
-        (header(b'{"a":1,"a":2}'), "has a header that is not strict JSON"),
-        (header(b'{"__metadata__":{"a":1}}'), "has a __metadata__ that is no object of texts"),
-        (header(b'{"__metadata__":[]}'), "has a __metadata__ that is no object of texts"),
-    ],
-)
-def test_what_is_no_header_is_refused(file: io.BytesIO, told: str) -> None:
-    with pytest.raises(SafetensorsError, match=told):
-        read_metadata(file)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 import teapot
 from teapot.model.trainplan import TrainPlan
 from teapot.model.trainstatement import plan_sha256
 from teapot.modelchecks import header_metadata
+from teapot.safetensorsheader import header_with
 from teapot.signing import PrivateKey
 from teapot.usecases.modelfolder import FinishedModel, finish_model_folder
 from teapot.usecases.signing import KeySigner
@@ -26,7 +28,9 @@ def write_training_files(folder: Path, plan: TrainPlan) -> None:
     write_plan(plan, folder)
     metadata = header_metadata(plan.manifest_sha256, plan.data_sha256, plan_sha256(plan))
     tensors = {"base_model.model.q_proj.lora_A.weight": numpy.ones((2, 4), dtype=numpy.float32)}
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt", **metadata})
+    saved = io.BytesIO(save(tensors))
+    start = header_with(saved, {"format": "pt", **metadata})
+    (folder / WEIGHTS).write_bytes(start + saved.read())
     steps = [{"step": 1, "loss": 2.25, "tokens": 700}, {"step": 6, "loss": 0.8125, "tokens": 650}]
     (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(step)}\n" for step in steps))
     (folder / "loss.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>\n')
