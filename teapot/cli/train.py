@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +11,15 @@ from teapot.cli.app import INTERRUPTED, harmless
 from teapot.cli.options import common, progress_bars
 from teapot.cli.preflight import print_preflight
 from teapot.cli.show import print_json
+from teapot.cli.signing_options import signing_options
 
 if TYPE_CHECKING:
+    from teapot.cli.signing_options import MakeSigner
     from teapot.interfaces import Trainer
-    from teapot.usecases.train import RunOptions
+    from teapot.usecases.train import RunOptions, Trained
 
 _PATH = click.Path(path_type=Path)
+CARD = "README.md"
 LAUNCHED = "accelerate launch -m teapot_trainers.run MODEL_DIR/plan.json, then --finish"
 
 
@@ -43,6 +45,8 @@ LAUNCHED = "accelerate launch -m teapot_trainers.run MODEL_DIR/plan.json, then -
 @click.option("--on-bad-row", type=click.Choice(["fail", "drop"]), default="fail",
               show_default=True,
               help="What becomes of a row that is too long, or cannot be written.")  # fmt: skip
+@click.option("--no-sign", is_flag=True, help="Sign neither statement nor folder.")
+@signing_options
 @click.option("--offline", is_flag=True, help="Never touch the network; use the cache.")
 @click.option("--trust", type=_PATH, metavar="FILE", help="Believe this trust file only.")
 @click.option("--allow-unsigned", is_flag=True, help="Take what nobody has signed.")
@@ -50,7 +54,7 @@ LAUNCHED = "accelerate launch -m teapot_trainers.run MODEL_DIR/plan.json, then -
 def train(
     target: Path | None, name: str, model: str | None, check: bool, plan: bool, on_bad_row: str,
     offline: bool, trust: Path | None, allow_unsigned: bool, quiet: bool, as_json: bool,
-    **named: Any,
+    no_sign: bool, signer: MakeSigner, **named: Any,
 ) -> int:  # fmt: skip
     """Fine-tune a base on a verified composition, and leave a model folder that leads back to it.
 
@@ -75,7 +79,8 @@ def train(
             progress=shown or silent,
         )  # fmt: skip
         named["stage"] = named["stage"] or "all"
-        options = RunOptions(train=asked, **named)
+        key = None if no_sign or check or plan else signer()
+        options = RunOptions(train=asked, signer=key, **named)
         if check or plan:
             return _checked(target, trainer, options, is_plan=plan, as_json=as_json)
         return _trained(target, trainer, options, as_json=as_json)
@@ -119,14 +124,25 @@ def _trained(
         else:
             print_preflight(found)
         return found.exit_code
-    outcome = made.outcome
+    _print_trained(made, options, as_json=as_json)
+    return 0
+
+
+def _print_trained(made: Trained, options: RunOptions, *, as_json: bool) -> None:
+    outcome, finished = made.outcome, made.finished
     if as_json:
-        print_json({"folder": str(made.folder), **asdict(outcome)})
-        return 0
+        print_json({"folder": str(finished.folder), **outcome.to_dict()})
+        return
+    by = options.signer.needed_key().public.fingerprint if options.signer is not None else None
     for line in (
-        f"model     {made.folder}",
+        f"model     {finished.folder}",
         f"trained   {outcome.steps:,} steps, {outcome.tokens:,} tokens in {outcome.seconds:,} s "
         f"on {outcome.device}; last loss {outcome.final_loss}",
+        f"card      {finished.folder / CARD}",
+        f"signed    {finished.signature}\n          by {by}"
+        if by
+        else "unsigned: nobody vouches for this",
+        f"next      teapot audit {finished.folder}",
     ):
-        click.echo(harmless(line))
-    return 0
+        for part in line.split("\n"):
+            click.echo(harmless(part))

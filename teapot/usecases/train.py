@@ -20,7 +20,9 @@ from teapot.model.fitjob import JOB, OUTCOME, ROWS, WORK, Device, FitJob
 from teapot.model.trainoutcome import TrainOutcome
 from teapot.model.trainplan import TrainPlan
 from teapot.usecases.encode import EncodeOptions, write_rows
+from teapot.usecases.modelfolder import FinishedModel, finish_model_folder
 from teapot.usecases.preflight import Preflight, check_prepared
+from teapot.usecases.signing import KeySigner
 from teapot.usecases.trainplan import PLAN, Prepared, TrainOptions, prepare_training, write_plan
 
 Stage = Literal["all", "prepare", "finish"]
@@ -30,7 +32,8 @@ Stage = Literal["all", "prepare", "finish"]
 class RunOptions:
     """How a fine-tune is run; `output` is the model folder, by default `<composition>-<base>`.
 
-    `stage` is all of it here, or what comes before and after a run under a launcher.
+    `stage` is all of it here, or what comes before and after a run under a launcher. Without a
+    `signer` nobody vouches for the model, and its card says so.
     """
 
     stage: Stage = "all"
@@ -40,17 +43,16 @@ class RunOptions:
     resume: bool = False
     save_steps: int = 100
     report_to: tuple[str, ...] = ()
+    signer: KeySigner | None = None
     train: TrainOptions = field(default_factory=TrainOptions)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
-    """A fine-tune that came to its end: what it was made of, its plan and its model folder."""
+    """A fine-tune that came to its end, and its model folder."""
 
-    prepared: Prepared
-    plan: TrainPlan
-    folder: Path
     outcome: TrainOutcome
+    finished: FinishedModel
 
 
 def train(
@@ -76,8 +78,7 @@ def train(
         run.prepare()
         return found, None
     outcome = run.outcome() if options.stage == "finish" else run.fit()
-    shutil.rmtree(folder / WORK)
-    return found, Trained(prepared=prepared, plan=found.plan, folder=folder, outcome=outcome)
+    return found, Trained(outcome=outcome, finished=run.finish(outcome))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,6 +122,26 @@ class _Run:
             told = "tells of other rows than the verified data gives"
             raise DataError(Problem(str(path), told))
         return outcome
+
+    def finish(self, outcome: TrainOutcome) -> FinishedModel:
+        """Write statement, card and signatures; the working folder goes when all are there.
+
+        Every file in the model folder is signed, so what is left of the run is put beside it
+        meanwhile; where finishing fails it comes back, and `--finish` can be said again.
+        """
+        work = self.folder / WORK
+        write_atomically(work / OUTCOME, dumps_readable(outcome.to_dict()))
+        aside = self.folder.with_name(f".{self.folder.name}{WORK}")
+        work.rename(aside)
+        try:
+            finished = finish_model_folder(
+                self.folder, self.prepared.composition, self.plan, outcome, self.options.signer
+            )
+        except BaseException:
+            aside.rename(work)
+            raise
+        shutil.rmtree(aside)
+        return finished
 
     def _job(self) -> FitJob:
         work = self.folder / WORK

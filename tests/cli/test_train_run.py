@@ -46,6 +46,13 @@ def train(*arguments: str, packages: Path | None = None) -> subprocess.Completed
     )  # fmt: skip
 
 
+def teapot(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "teapot", *arguments], encoding="utf-8", check=False,
+        capture_output=True,
+    )  # fmt: skip
+
+
 def origin(folder: Path) -> dict[str, Any]:
     with safe_open(str(folder / ADAPTER), framework="numpy") as opened:
         return dict(opened.metadata())
@@ -61,7 +68,15 @@ def test_a_base_is_trained_on_the_composition_of_a_config(base: str, mix: Path) 
     assert (plan["rows"], plan["optimizer_steps"]) == (6, 2)
     assert origin(folder)["teapot.manifest_sha256"] == plan["manifest_sha256"]
     assert (folder / "system-prompt.txt").read_text() == (plan["system_prompt"] or "")
-    assert not (folder / WORK).exists()
+    assert not (folder / WORK).exists() and not list(Path().glob(".mix*"))
+    assert ran.stdout.startswith(f"model     {folder}\ntrained   2 steps, ")
+    for command in ("verify", "audit"):
+        told = teapot(command, str(folder))
+        assert told.returncode == 0, told.stdout + told.stderr
+    card = (folder / "README.md").read_text()
+    assert plan["manifest_sha256"] in card and "t/one" in card
+    walked = json.loads(teapot("audit", str(folder), "--example", "2", "--json").stdout)
+    assert "t/one" in json.dumps(walked)
     assert len((folder / "metrics.jsonl").read_text().splitlines()) == 2
 
 
@@ -86,6 +101,36 @@ def test_the_documented_package_of_a_third_party_trains(mix: Path) -> None:
                 packages=packages)  # fmt: skip
     assert (ran.returncode, ran.stderr) == (0, ""), ran.stderr
     assert (Path("mix-tea") / ADAPTER).exists()
+
+
+def test_each_link_of_a_trained_model_that_is_tampered_with_is_named(mix: Path) -> None:
+    write_tiny_model(Path("tiny"), "apertus")
+    ran = train("mix.config", "--base", "apertus", "--model", "tiny", "--device", "cpu")
+    assert ran.returncode == 0, ran.stderr
+    folder = Path("mix-apertus")
+    for path, command in [
+        *((folder / name, "verify") for name in (ADAPTER, "plan.json", "README.md",
+          "train.statement.json", "mix.manifest.json", "metrics.jsonl", "tokenizer.json")),
+        (Path("mix.ledger.parquet"), "audit"), (Path("mix.jsonl"), "audit"),
+    ]:  # fmt: skip
+        kept = path.read_bytes()
+        changed = bytearray(kept)
+        changed[len(kept) // 2] ^= 1
+        path.write_bytes(changed)
+        told = teapot(command, str(folder))
+        assert told.returncode == 1, f"{path}: {told.stdout}{told.stderr}"
+        assert "FAULT" in told.stdout or path.name in told.stderr, path
+        path.write_bytes(kept)
+    assert teapot("verify", str(folder)).returncode == 0
+
+
+def test_a_model_that_nobody_signs_says_so(mix: Path) -> None:
+    write_tiny_model(Path("tiny"), "apertus")
+    asked = ("mix.config", "--base", "apertus", "--model", "tiny", "--device", "cpu")
+    ran = train(*asked, "--no-sign")
+    assert ran.returncode == 0 and "unsigned: nobody vouches for this" in ran.stdout
+    assert not Path("mix-apertus/model.sig").exists()
+    assert teapot("verify", "mix-apertus").returncode == 4
 
 
 def test_nothing_is_trained_where_a_check_fails(mix: Path) -> None:
@@ -113,7 +158,7 @@ def test_a_folder_with_something_else_is_refused(mix: Path) -> None:
     told = "error: taken: is not empty (thesis.txt); choose another folder with --output\n"
     assert (ran.returncode, ran.stderr) == (6, told)
     ran = train(*asked, "-o", "taken", "--resume")
-    assert ran.returncode == 2 and "holds no run that was interrupted" in ran.stderr
+    assert ran.returncode == 2 and "holds no run that was prepared" in ran.stderr
     Path("cut", WORK).mkdir(parents=True)
     ran = train(*asked, "-o", "cut")
-    assert ran.returncode == 6 and "say --resume, or remove it" in ran.stderr
+    assert ran.returncode == 6 and "say --resume or --finish, or remove it" in ran.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from safetensors.torch import save_file
 
 from teapot.digest import sha256_file
 from teapot.model.fitjob import FitJob
+from teapot.modelchecks import header_metadata
+from teapot.safetensorsheader import header_with
 
 ADAPTER, ADAPTER_CONFIG, FULL = (
     "adapter_model.safetensors",
@@ -57,33 +58,16 @@ def save_tokenizer(source: Path, folder: Path) -> None:
 
 
 def _save(state: dict[str, Any], path: Path, job: FitJob) -> None:
-    save_file(state, path, metadata=_origin(job))
-    _sort_metadata(path)
-    path.chmod(0o644)  # safetensors leaves it to its owner alone
-
-
-def _sort_metadata(path: Path) -> None:
-    """Put the metadata of a safetensors file in order; the library writes it in any order.
-
-    The header is 8 bytes with its length, little-endian, and JSON that may end in spaces
-    (safetensors, "Format").
-    """
-    with path.open("r+b") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(size))
-        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-        if len(text) > size:
-            raise ValueError(f"{path}: its header would grow from {size} to {len(text)} bytes")
-        file.seek(8)
-        file.write(text.ljust(size))
-
-
-def _origin(job: FitJob) -> dict[str, str]:
-    """Return the header's metadata, which ties weights to what they were trained on."""
-    return {
-        "format": "pt",
-        "teapot.manifest_sha256": job.plan.manifest_sha256,
-        "teapot.data_sha256": job.plan.data_sha256,
-        "teapot.plan_sha256": sha256_file(job.folder / "plan.json"),
-    }
+    """Write weights whose header names their origin; equal weights give equal bytes."""
+    plan = job.plan
+    origin = header_metadata(
+        plan.manifest_sha256, plan.data_sha256, sha256_file(job.folder / "plan.json")
+    )
+    draft = job.work / path.name
+    save_file(state, draft)
+    made = job.work / f"{path.name}.whole"
+    with draft.open("rb") as old, made.open("wb") as new:
+        new.write(header_with(old, {"format": "pt", **origin}))
+        shutil.copyfileobj(old, new)
+    draft.unlink()
+    made.replace(path)

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig, set_seed
 from teapot.errors import ConfigError, PluginError, Problem, UsageError
 from teapot.model.fitjob import Device, FitJob
 from teapot.model.trainplan import TrainPlan
+from teapot_trainers.xielu import use_lean_xielu
 
 ADAPTER = "default"
 
@@ -44,6 +45,8 @@ def load_model(job: FitJob, device: torch.device) -> Any:
     model.generation_config = None
     if plan.hyperparameters.gradient_checkpointing is not False:
         _checkpoint_activations(model)
+    else:
+        use_lean_xielu(model)  # what it would keep of the activations is a third of all memory
     set_seed(plan.hyperparameters.seed)
     if plan.hyperparameters.method == "full":
         return model
