@@ -56,7 +56,8 @@ V12 = {
     "method": "qlora", "quantization": "nf4", "double_quantization": True,
     "compute_dtype": "bfloat16", "lora_r": 64, "lora_alpha": 128, "lora_dropout": "0.05",
     "epochs": "3", "effective_batch": 16, "learning_rate": "0.0002", "scheduler": "cosine",
-    "warmup_ratio": "0.05", "max_length": 4096, "seed": 42, "use_cache": False,
+    "warmup_ratio": "0.05", "optimizer": "adamw", "weight_decay": "0", "max_grad_norm": "1",
+    "max_length": 4096, "micro_batch_tokens": None, "seed": 42, "use_cache": False,
     "gradient_checkpointing": None,
 }  # fmt: skip
 
