@@ -157,8 +157,9 @@ def _reporter(bars: Any) -> Progress:
     def report(what: str, done: int, total: int | None) -> None:
         if time.monotonic() - started < _PROGRESS_AFTER_SECONDS:
             return
-        if what not in tasks:
-            tasks[what] = bars.add_task(what, total=total)
-        bars.update(tasks[what], completed=done, total=total)
+        name = what.partition(" (")[0]  # what stands in brackets may change with each step
+        if name not in tasks:
+            tasks[name] = bars.add_task(what, total=total)
+        bars.update(tasks[name], description=what, completed=done, total=total)
 
     return report

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.progress import Progress
 
 import teapot
 from teapot.cli.app import run
+from teapot.cli.options import _reporter
 from teapot.plugins import load_trainer
 from teapot.usecases.trainplan import PLAN, SYSTEM_PROMPT
 from tests.support.basepackage import install, write_package
@@ -280,6 +282,18 @@ def test_a_base_whose_template_writes_two_bos_or_no_end_is_caught(
     assert list(faults({**json.loads(out), "exit_code": 1})) == ["bos", "masked-text"]
 
 
+def test_a_task_whose_words_change_stays_one_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("teapot.cli.options._PROGRESS_AFTER_SECONDS", -1)
+    bars = Progress(disable=True)
+    report = _reporter(bars)
+    report("train (loss 2.0)", 1, 3)
+    report("train (loss 1.5)", 2, 3)
+    report("encode", 1, 1)
+    assert [(task.description, task.completed) for task in bars.tasks] == [
+        ("train (loss 1.5)", 2), ("encode", 1)
+    ]  # fmt: skip
+
+
 # What is trained, and with what.
 
 
@@ -356,9 +370,8 @@ def test_no_plan_is_given_where_a_check_fails(say: Say) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ((), 2, "say --check or --plan"),
-        (("--check", "--plan"), 2, "say --check or --plan"),
-        (("--check", "-o", "x"), 2, "--output goes with --plan"),
+        (("--check", "--plan"), 2, "--check writes nothing; leave out --plan and --output"),
+        (("--check", "-o", "x"), 2, "--check writes nothing; leave out --plan and --output"),
         (("--check", "--model", "no where"), 2, "is no folder here, and no OWNER/NAME"),
         (("--check", "--offline"), 3, "is not in the Hub cache, and --offline is set"),
     ],
