@@ -77,6 +77,8 @@ def turns_end(row: Encoded, tokens: TokenFacts) -> str | None:
         found = row.labels[run[-1]]
         if found not in tokens.ends:
             return f"its trained part {turn} ends on the id {found}, which ends no turn"
+        if any(row.labels[place] in tokens.ends for place in run[:-1]):
+            return f"its trained part {turn} goes on after a token that ends the turn"
     return None
 
 

@@ -90,6 +90,12 @@ def test_every_trained_part_must_end_a_turn_and_a_call_ends_one_too() -> None:
     assert told == "its trained part 2 ends on the id 13, which ends no turn"
 
 
+def test_a_part_that_trains_what_follows_the_end_is_told() -> None:
+    ids = [BOS, 10, CALL, 11, 12, END]
+    told = turns_end(encoded(ids, [1, 2, 3, 4, 5]), TOKENS)
+    assert told == "its trained part 1 goes on after a token that ends the turn"
+
+
 def test_a_row_of_which_nothing_is_trained_is_told() -> None:
     assert is_supervised(encoded([BOS, 10, END], []), TOKENS) == "nothing of it is trained"
 

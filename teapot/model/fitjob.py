@@ -11,7 +11,7 @@ from teapot.model.trainplan import TrainPlan
 
 Device = Literal["auto", "cpu", "cuda"]
 WORK, JOB, OUTCOME, ROWS = ".work", "job.json", "outcome.json", "rows.arrow"
-"""The working folder inside a model folder, and what lies in it beside checkpoints."""
+"""The working folder in a model folder, what lies in it, and what a run says when it has ended."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,7 +20,8 @@ class FitJob:
 
     `rows` is an encoded file with the digest `rows_sha256`, made in this run from data that was
     verified in it. `folder` is the model folder, which holds the plan already; `tokenizer` the
-    folder with the model's own small files. With `resume` it goes on after the last checkpoint in
+    folder with the model's own small files, `weights` a model folder, whole, or a name on the Hub,
+    of which the plan has the revision. With `resume` it goes on after the last checkpoint in
     `work`, and begins where there is none. A checkpoint is saved every `save_steps` steps.
     """
 
@@ -30,6 +31,8 @@ class FitJob:
     folder: Path
     work: Path
     tokenizer: Path
+    weights: str
+    offline: bool = False
     device: Device = "auto"
     resume: bool = False
     save_steps: int = 100
@@ -38,17 +41,20 @@ class FitJob:
     def to_dict(self, plan_sha256: str) -> dict[str, Any]:
         """Return the job as JSON values, for another process to read."""
         return {
-            "plan": self.plan.to_dict(), "plan_sha256": plan_sha256,
+            "plan_sha256": plan_sha256, "weights": self.weights, "offline": self.offline,
             "rows_sha256": self.rows_sha256, "tokenizer": str(self.tokenizer.resolve()),
             "device": self.device, "save_steps": self.save_steps,
             "report_to": list(self.report_to),
         }  # fmt: skip
 
     @classmethod
-    def from_dict(cls, value: Mapping[str, Any], folder: Path, *, resume: bool) -> FitJob:
+    def from_dict(
+        cls, value: Mapping[str, Any], plan: TrainPlan, folder: Path, *, resume: bool
+    ) -> FitJob:
         """Return the job that was prepared in a model folder."""
         return cls(
-            plan=TrainPlan.from_dict(value["plan"]), rows=folder / WORK / ROWS,
+            plan=plan, weights=value["weights"], offline=value["offline"],
+            rows=folder / WORK / ROWS,
             rows_sha256=value["rows_sha256"], folder=folder, work=folder / WORK,
             tokenizer=Path(value["tokenizer"]), device=value["device"], resume=resume,
             save_steps=value["save_steps"], report_to=tuple(value["report_to"]),

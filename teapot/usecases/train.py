@@ -97,7 +97,7 @@ class _Run:
         try:
             return self.trainer.fit(self._job(), self.options.train.progress)
         except TeapotError:
-            if not any(work.glob("checkpoint-*")):  # there is nothing to go on with
+            if not self.options.resume and not any(work.glob("checkpoint-*")):
                 shutil.rmtree(work, ignore_errors=True)
             raise
 
@@ -113,35 +113,28 @@ class _Run:
             UsageError: they have not ended.
             DataError: other rows were trained.
         """
-        path = self.folder / WORK / OUTCOME
+        path = self.folder / OUTCOME
         if not path.exists():
             told = "was not written; the run has not come to its end"
             raise UsageError(Problem(str(path), told))
         outcome = TrainOutcome.from_dict(loads(path.read_bytes()))
+        (self.folder / WORK).mkdir(exist_ok=True)
         if outcome.encoded_sha256 != self._encode(self.folder / WORK / ROWS):
             told = "tells of other rows than the verified data gives"
             raise DataError(Problem(str(path), told))
         return outcome
 
     def finish(self, outcome: TrainOutcome) -> FinishedModel:
-        """Write statement, card and signatures; the working folder goes when all are there.
+        """Write statement, card and signatures.
 
-        Every file in the model folder is signed, so what is left of the run is put beside it
-        meanwhile; where finishing fails it comes back, and `--finish` can be said again.
+        Every file in the model folder is signed, so what is left of the run goes first; what the
+        run reported stays in it, so that `--finish` can be said again where this fails.
         """
-        work = self.folder / WORK
-        write_atomically(work / OUTCOME, dumps_readable(outcome.to_dict()))
-        aside = self.folder.with_name(f".{self.folder.name}{WORK}")
-        work.rename(aside)
-        try:
-            finished = finish_model_folder(
-                self.folder, self.prepared.composition, self.plan, outcome, self.options.signer
-            )
-        except BaseException:
-            aside.rename(work)
-            raise
-        shutil.rmtree(aside)
-        return finished
+        write_atomically(self.folder / OUTCOME, dumps_readable(outcome.to_dict()))
+        shutil.rmtree(self.folder / WORK, ignore_errors=True)
+        return finish_model_folder(
+            self.folder, self.prepared.composition, self.plan, outcome, self.options.signer
+        )
 
     def _job(self) -> FitJob:
         work = self.folder / WORK
@@ -150,9 +143,15 @@ class _Run:
         return FitJob(
             plan=self.plan, rows=work / ROWS, rows_sha256=self._encode(work / ROWS),
             folder=self.folder, work=work, tokenizer=self.prepared.model.folder,
+            weights=self._weights(), offline=options.train.offline,
             device=options.device, resume=options.resume, save_steps=options.save_steps,
             report_to=options.report_to,
         )  # fmt: skip
+
+    def _weights(self) -> str:
+        """Return the model's folder, whole, or its name on the Hub."""
+        model = self.prepared.model
+        return model.name if model.revision is not None else str(Path(model.name).resolve())
 
     def _encode(self, rows: Path) -> str:
         """Write the encoded rows of the verified data, and return their digest."""
@@ -173,7 +172,7 @@ def _refuse_other_contents(folder: Path, *, goes_on: bool) -> None:
     """
     held = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if goes_on:
-        if PLAN not in held or not (folder / WORK).is_dir():
+        if PLAN not in held or not {WORK, OUTCOME} & set(held):
             told = "holds no run that was prepared or interrupted"
             raise UsageError(Problem(str(folder), told))
     elif (folder / WORK).is_dir():

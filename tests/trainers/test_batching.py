@@ -105,6 +105,7 @@ def test_a_model_in_which_rows_see_each_other_is_refused(model: Any) -> None:
         """The same model, given a mask: transformers then no longer keeps rows apart."""
 
         training = False
+        config = model.config
 
         def eval(self) -> None: ...
         def train(self, mode: bool) -> None: ...

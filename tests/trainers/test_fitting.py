@@ -17,6 +17,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from teapot.digest import sha256_file
 from teapot.encodedfile import EncodedWriter
 from teapot.errors import ConfigError, DataError, DigestError, PluginError, UsageError
 from teapot.interfaces import Progress, silent
@@ -70,6 +71,7 @@ def job(models: Path, tmp_path: Path) -> Make:
             **{
                 "plan": plan, "rows": work / "rows.arrow", "rows_sha256": digest,
                 "folder": folder, "work": work, "tokenizer": models / name, "device": "cpu",
+                "weights": str(models / name),
                 "save_steps": 2, **given,
             }
         )  # fmt: skip
@@ -79,10 +81,13 @@ def job(models: Path, tmp_path: Path) -> Make:
 
 def plan_for(name: str, model: Path, numbers: Hyperparameters) -> TrainPlan:
     return TrainPlan(
-        base=name, model=str(model), revision=None, model_config_sha256="c" * 64,
+        base=name, model=str(model), revision=None,
+        model_config_sha256=sha256_file(model / "config.json"),
         lora_targets=load_trainer(name)[0].base.lora_targets, hyperparameters=numbers,
         manifest_sha256="a" * 64, data_sha256="b" * 64, rows=ROWS, optimizer_steps=STEPS,
-        warmup_steps=1, tokenizer_sha256="", own_template_sha256="", training_template_sha256="",
+        warmup_steps=1,
+        tokenizer_sha256=sha256_file(model / "tokenizer.json"), own_template_sha256="",
+        training_template_sha256="",
         system_prompt=None, pad_token="<pad>", estimate=NO_ESTIMATE, versions={},
     )  # fmt: skip
 
@@ -267,8 +272,44 @@ def test_without_a_gpu_the_error_says_what_to_do(job: Make) -> None:
 
 def test_a_model_that_is_not_there_is_told(job: Make, tmp_path: Path) -> None:
     made = job()
-    with pytest.raises(ConfigError, match="cannot be loaded"):
-        fit(replace(made, plan=replace(made.plan, model=str(tmp_path))))
+    with pytest.raises(ConfigError, match=r"is not the config\.json that was planned with"):
+        fit(replace(made, weights=str(tmp_path)))
+
+
+def test_a_tokenizer_that_the_rows_were_not_encoded_with_is_refused(job: Make) -> None:
+    made = job()
+    with pytest.raises(DataError, match=r"is not the tokenizer\.json that the rows"):
+        fit(replace(made, plan=replace(made.plan, tokenizer_sha256="0" * 64)))
+
+
+def test_a_run_that_diverges_ends_with_its_step_and_leaves_no_adapter(job: Make) -> None:
+    made = job(numbers=replace(NUMBERS, method="full", quantization=None,
+                               double_quantization=False, learning_rate="1e30"))  # fmt: skip
+    with pytest.raises(DataError, match="training diverged; lower"):
+        fit(made)
+    assert not (made.folder / "model.safetensors").exists()
+    assert "NaN" not in (made.folder / METRICS).read_text()
+
+
+def test_a_run_that_has_not_ended_is_not_begun_over(job: Make) -> None:
+    made = job()
+    with pytest.raises(Stopped):
+        fit(made, interrupted_at(3))
+    with pytest.raises(ConfigError, match="of a run that has not ended; go on with --resume"):
+        fit(made)
+
+
+def test_a_checkpoint_of_more_processes_is_refused(job: Make) -> None:
+    made = job()
+    with pytest.raises(Stopped):
+        fit(made, interrupted_at(3))
+    checkpoint = last_checkpoint(made.work)
+    assert checkpoint is not None
+    with pytest.raises(ConfigError, match="was saved by 1 processes, found 2"):
+        last_checkpoint(made.work, 2)
+    (checkpoint / "trainer_state.json").write_text("{")
+    other = last_checkpoint(made.work)
+    assert other is None or other.name < checkpoint.name
 
 
 def test_a_step_that_processes_cannot_share_is_refused(

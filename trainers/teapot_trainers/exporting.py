@@ -9,6 +9,7 @@ from typing import Any
 from safetensors.torch import save_file
 
 from teapot.digest import sha256_file
+from teapot.errors import DataError, Problem
 from teapot.model.fitjob import FitJob
 from teapot.modelchecks import header_metadata
 from teapot.safetensorsheader import header_with
@@ -32,14 +33,18 @@ def save_adapter(model: Any, job: FitJob) -> tuple[str, ...]:
     config.inference_mode = True
     config.save_pretrained(str(job.folder))
     state = {name: tensor.cpu().contiguous() for name, tensor in
-             get_peft_model_state_dict(model).items()}  # fmt: skip
+             get_peft_model_state_dict(model, save_embedding_layers=False).items()}  # fmt: skip
     _save(state, job.folder / ADAPTER, job)
     return (ADAPTER,)
 
 
 def save_full(model: Any, job: FitJob) -> tuple[str, ...]:
     """Write all weights of a model and its configuration, and return the weights' names."""
+    model.config.use_cache = True  # it was off for training; whoever generates wants it
     model.config.save_pretrained(str(job.folder))
+    generation = job.tokenizer / "generation_config.json"
+    if generation.exists():
+        shutil.copyfile(generation, job.folder / generation.name)
     shared = set(getattr(model, "_tied_weights_keys", None) or ())
     state = {
         name: tensor.cpu().contiguous()
@@ -50,11 +55,19 @@ def save_full(model: Any, job: FitJob) -> tuple[str, ...]:
     return (FULL,)
 
 
-def save_tokenizer(source: Path, folder: Path) -> None:
-    """Copy the tokenizer as it was read, with its own chat template and never the marked one."""
+def save_tokenizer(job: FitJob) -> None:
+    """Copy the tokenizer as it was read, with its own chat template and never the marked one.
+
+    Raises:
+        DataError: it is not the one that the rows were encoded with.
+    """
     for name in _TOKENIZER_FILES:
-        if (source / name).exists():
-            shutil.copyfile(source / name, folder / name)
+        if (job.tokenizer / name).exists():
+            shutil.copyfile(job.tokenizer / name, job.folder / name)
+    made = job.folder / "tokenizer.json"
+    if not made.exists() or sha256_file(made) != job.plan.tokenizer_sha256:
+        told = "is not the tokenizer.json that the rows were encoded with"
+        raise DataError(Problem(str(job.tokenizer), told))
 
 
 def _save(state: dict[str, Any], path: Path, job: FitJob) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import DistributedType
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 from transformers.utils import logging as library_logging
 
@@ -25,9 +27,10 @@ from teapot.interfaces import Progress
 from teapot.model.encoded import Encoded
 from teapot.model.fitjob import FitJob
 from teapot.model.trainoutcome import TrainOutcome
+from teapot_trainers.checkpoints import RANDOM
 from teapot_trainers.exporting import save_adapter, save_full, save_tokenizer
 from teapot_trainers.isolation import require_isolation
-from teapot_trainers.loading import device_for, load_model
+from teapot_trainers.loading import load_model, require_device
 from teapot_trainers.loop import StepTrainer
 from teapot_trainers.losscurve import loss_curve
 
@@ -58,16 +61,22 @@ def fit(job: FitJob, progress: Progress) -> TrainOutcome:
 
 def _fit(job: FitJob, progress: Progress) -> TrainOutcome:
     began = time.monotonic()
-    device = device_for(job.device)
+    require_device(job.device)
+    arguments = _arguments(job)
+    device = arguments.device  # each process of a launcher has its own
+    arguments._n_gpu = 1  # other GPUs are for other processes, never for more rows a step
     rows = [row.encoded for row in read_encoded(job.rows, job.rows_sha256)]
     if len(rows) != job.plan.rows:
         told = f"has {len(rows):,} rows, the plan is for {job.plan.rows:,}"
         raise DataError(Problem(str(job.rows), told))
+    checkpoint = last_checkpoint(job.work, _processes())
+    if checkpoint is not None and not job.resume:
+        told = f"holds {checkpoint.name} of a run that has not ended; go on with --resume"
+        raise ConfigError(Problem(str(job.work), told))
     model = load_model(job, device)
     require_isolation(model, rows, device)
     watch = _Watch(job, progress)
-    trainer = _trainer(job, model, rows, watch)
-    checkpoint = last_checkpoint(job.work) if job.resume else None
+    trainer = _trainer(job, model, rows, watch, arguments)
     watch.resume(checkpoint)
     with _saving_on_interrupt(watch):
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
@@ -76,13 +85,33 @@ def _fit(job: FitJob, progress: Progress) -> TrainOutcome:
     return _outcome(job, trainer, watch, device, seconds=int(time.monotonic() - began))
 
 
-def last_checkpoint(work: Path) -> Path | None:
-    """Return the newest checkpoint that was written to its end; its state is written last."""
+def last_checkpoint(work: Path, processes: int = 1) -> Path | None:
+    """Return the newest checkpoint that was written to its end; its state is written last.
+
+    Raises:
+        ConfigError: it was saved by another number of processes, which could not go on exactly.
+    """
     found = {
         int(path.parent.name.rpartition("-")[2]): path.parent
         for path in work.glob("checkpoint-*/trainer_state.json")
+        if _is_whole(path)
     }
-    return found[max(found)] if found else None
+    if not found:
+        return None
+    newest = found[max(found)]
+    saved = len(list(newest.glob(f"process-*/{RANDOM}")))
+    if saved != processes:
+        told = f"was saved by {saved} processes, found {processes}; go on with as many"
+        raise ConfigError(Problem(str(newest), told))
+    return newest
+
+
+def _is_whole(state: Path) -> bool:
+    try:
+        json.loads(state.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(slots=True)
@@ -127,13 +156,16 @@ class _Watch(TrainerCallback):  # type: ignore[misc]  # transformers is not foll
         """Keep what a step reports."""
         if not state.is_world_process_zero or not logs or "loss" not in logs:
             return
+        if not math.isfinite(logs.get("grad_norm") or 0.0):
+            told = f"the gradient of step {state.global_step} is {logs['grad_norm']}"
+            raise DataError(f"{told}: training diverged; lower training.learning_rate")
         line = {
             "step": state.global_step, "epoch": round(state.epoch or 0, 4), "loss": logs["loss"],
             "learning_rate": logs["learning_rate"], "grad_norm": logs.get("grad_norm"),
             "tokens": self.count.tokens, "supervised": self.count.supervised,
         }  # fmt: skip
         self._lines.append(line)
-        text = "".join(json.dumps(made) + "\n" for made in self._lines)
+        text = "".join(json.dumps(made, allow_nan=False) + "\n" for made in self._lines)
         write_atomically(self._job.folder / METRICS, text.encode())
         told = f"loss {logs['loss']:.3f}, rate {logs['learning_rate']:.1e}, {self._speed()}"
         self._progress(f"train ({told})", state.global_step, state.max_steps)
@@ -152,12 +184,19 @@ class _Watch(TrainerCallback):  # type: ignore[misc]  # transformers is not foll
         return told
 
 
-def _trainer(job: FitJob, model: Any, rows: list[Encoded], watch: _Watch) -> StepTrainer:
+def _trainer(
+    job: FitJob, model: Any, rows: list[Encoded], watch: _Watch, arguments: TrainingArguments
+) -> StepTrainer:
     numbers = job.plan.hyperparameters
     trainer = StepTrainer(
-        model, _arguments(job), train_dataset=rows, callbacks=[watch], count=watch.add,
+        model, arguments, train_dataset=rows, callbacks=[watch], watch=watch,
         max_tokens=numbers.micro_batch_tokens or numbers.max_length,
+        examples=numbers.effective_batch,
     )  # fmt: skip
+    found = trainer.accelerator.distributed_type
+    if found not in (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU):
+        told = f"{found.value} is not supported; start plain processes (no FSDP, no DeepSpeed)"
+        raise ConfigError(told)
     trainer.remove_callback(PrinterCallback)
     return trainer
 
@@ -171,7 +210,8 @@ def _arguments(job: FitJob) -> TrainingArguments:
         )
         raise ConfigError(f"{told}; start one for each of a divisor of it")
     return TrainingArguments(
-        output_dir=str(job.work), per_device_train_batch_size=numbers.effective_batch // processes,
+        output_dir=str(job.work), logging_nan_inf_filter=False,
+        per_device_train_batch_size=numbers.effective_batch // processes,
         num_train_epochs=float(numbers.epochs), max_steps=plan.optimizer_steps,
         learning_rate=float(numbers.learning_rate), lr_scheduler_type=numbers.scheduler,
         warmup_steps=plan.warmup_steps, optim="adamw_torch",
@@ -230,6 +270,6 @@ def _outcome(
 def _save(model: Any, job: FitJob, watch: _Watch) -> tuple[str, ...]:
     save = save_full if job.plan.hyperparameters.method == "full" else save_adapter
     weights = save(model, job)
-    save_tokenizer(job.tokenizer, job.folder)
+    save_tokenizer(job)
     write_atomically(job.folder / CURVE, loss_curve(watch.losses).encode())
     return weights

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, set_seed
 
+from teapot.digest import sha256_file
 from teapot.errors import ConfigError, PluginError, Problem, UsageError
 from teapot.model.fitjob import Device, FitJob
 from teapot.model.trainplan import TrainPlan
@@ -16,18 +18,15 @@ from teapot_trainers.xielu import use_lean_xielu
 ADAPTER = "default"
 
 
-def device_for(asked: Device) -> torch.device:
-    """Return where to train.
+def require_device(asked: Device) -> None:
+    """Refuse a machine without a GPU, unless the CPU was asked for.
 
     Raises:
-        UsageError: there is no GPU, and the CPU was not asked for.
+        UsageError: it has none.
     """
-    if asked == "cpu":
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
+    if asked != "cpu" and not torch.cuda.is_available():
         told = "no GPU is found (torch.cuda.is_available() is false); train on a machine with one"
         raise UsageError(f"{told}, or say --device cpu for a tiny model")
-    return torch.device("cuda", torch.cuda.current_device())
 
 
 def load_model(job: FitJob, device: torch.device) -> Any:
@@ -40,7 +39,7 @@ def load_model(job: FitJob, device: torch.device) -> Any:
         PluginError: LoRA hits other modules than the plan's targets.
     """
     plan = job.plan
-    model = _base_model(plan, device)
+    model = _base_model(job, device)
     model.config.use_cache = plan.hyperparameters.use_cache
     model.generation_config = None
     if plan.hyperparameters.gradient_checkpointing is not False:
@@ -94,8 +93,10 @@ def attach_lora(model: Any, plan: TrainPlan) -> Any:
     return adapted
 
 
-def _base_model(plan: TrainPlan, device: torch.device) -> Any:
-    numbers = plan.hyperparameters
+def _base_model(job: FitJob, device: torch.device) -> Any:
+    plan, numbers = job.plan, job.plan.hyperparameters
+    if plan.revision is None:
+        _require_planned_config(job)
     quantization = None
     if numbers.method == "qlora":
         quantization = BitsAndBytesConfig(
@@ -106,16 +107,29 @@ def _base_model(plan: TrainPlan, device: torch.device) -> Any:
     is_full = numbers.method == "full"
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            plan.model, revision=plan.revision or "main", use_safetensors=True,
+            job.weights, revision=plan.revision or "main", use_safetensors=True,
+            local_files_only=job.offline or plan.revision is None,
             dtype=torch.float32 if is_full else getattr(torch, numbers.compute_dtype),
             quantization_config=quantization, device_map={"": device},
             attn_implementation="sdpa", trust_remote_code=False,
         )  # fmt: skip
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         told = " ".join(str(error).split())[:400]
-        raise ConfigError(Problem(plan.model, f"cannot be loaded: {told}")) from error
+        raise ConfigError(Problem(job.weights, f"cannot be loaded: {told}")) from error
     _keep_weights_in_place(model)
     return model
+
+
+def _require_planned_config(job: FitJob) -> None:
+    """Refuse a model folder that is gone or another one; its name must never be asked of the Hub.
+
+    Raises:
+        ConfigError: it is.
+    """
+    path = Path(job.weights, "config.json")
+    if not path.is_file() or sha256_file(path) != job.plan.model_config_sha256:
+        told = "is not the config.json that was planned with; cannot be loaded"
+        raise ConfigError(Problem(str(path), told))
 
 
 def _keep_weights_in_place(model: Any) -> None:

@@ -6,13 +6,15 @@ the examples of one step go through the model, and checkpoints without pickle.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import Trainer
 
+from teapot.errors import DataError
 from teapot.model.encoded import Encoded
 from teapot_trainers import checkpoints
 from teapot_trainers.batching import flatten, micro_batches, trained_tokens
@@ -20,45 +22,107 @@ from teapot_trainers.batching import flatten, micro_batches, trained_tokens
 Rows = Mapping[str, Sequence[Encoded]]
 
 
+class StepWatch(Protocol):
+    """Is told of every step, and says whether to stop after it."""
+
+    is_stopped: bool
+
+    def add(self, tokens: int, supervised: int) -> None:
+        """Count the tokens of a step."""
+
+
 def collate(rows: list[Encoded]) -> dict[str, list[Encoded]]:
     """Return the examples of a step as they are."""
     return {"rows": rows}
+
+
+class StepSampler(Sampler):  # type: ignore[misc]  # its types are not read
+    """The places of the rows of each step, in a new order each epoch, the same in every process.
+
+    The last step of an epoch has what is left. Trainer sets the epoch through this object where it
+    skips the steps before a checkpoint.
+    """
+
+    def __init__(self, rows: int, *, examples: int, seed: int) -> None:
+        self._rows, self._examples, self._seed, self._epoch = rows, examples, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order comes next."""
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Yield the places of each step's rows; every row comes once."""
+        drawn = torch.Generator().manual_seed(self._seed + self._epoch)
+        order = torch.randperm(self._rows, generator=drawn).tolist()
+        for start in range(0, self._rows, self._examples):
+            yield order[start : start + self._examples]
+
+    def __len__(self) -> int:
+        """Return how many steps an epoch has."""
+        return (self._rows + self._examples - 1) // self._examples
+
+
+class StepLoader(DataLoader):  # type: ignore[misc]  # its types are not read
+    """All rows of each step, in every process."""
+
+    def __init__(self, rows: Dataset, *, examples: int, seed: int) -> None:
+        sampler = StepSampler(len(rows), examples=examples, seed=seed)
+        super().__init__(rows, batch_sampler=sampler, collate_fn=collate)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that is read next."""
+        self.batch_sampler.set_epoch(epoch)
 
 
 class StepTrainer(Trainer):  # type: ignore[misc]  # its types are not read
     """Trains on steps of rows in micro-batches of at most `max_tokens`, exact to the token.
 
     The loss of a step is the mean over its trained tokens, however they were spread over
-    micro-batches and processes.
+    micro-batches and processes. Each process gets all rows of a step and trains its share: no row
+    is left out and none comes twice.
     """
 
     def __init__(
-        self, *arguments: Any, max_tokens: int, count: Callable[[int, int], None], **named: Any
+        self, *arguments: Any, max_tokens: int, examples: int, watch: StepWatch, **named: Any
     ) -> None:
         super().__init__(*arguments, data_collator=collate, **named)
-        self._max_tokens, self._count = max_tokens, count
+        self._max_tokens, self._examples, self._watch = max_tokens, examples, watch
+
+    def get_train_dataloader(self) -> StepLoader:
+        """Return the steps of an epoch."""
+        return StepLoader(self.train_dataset, examples=self._examples, seed=self.args.seed)
 
     def training_step(
         self, model: Any, inputs: Rows, num_items_in_batch: Any = None
     ) -> torch.Tensor:
         """Add the gradients of one step's rows, and return its mean loss."""
         model.train()
-        rows = inputs["rows"]
-        total = torch.tensor(float(trained_tokens(rows)), device=self.args.device)
-        total = self.accelerator.reduce(total, reduction="sum")
-        batches = list(micro_batches(rows, self._max_tokens))
+        rows, processes = inputs["rows"], self.accelerator.num_processes
+        total = trained_tokens(rows)
+        share = rows[self.accelerator.process_index :: processes]
+        # DDP takes the mean over processes, and this is a sum over them. A process without a row
+        # takes part all the same, or the others would wait for it.
+        weight = processes / total if share else 0.0
+        batches = list(micro_batches(share or rows[:1], self._max_tokens))
         loss = torch.zeros((), device=self.args.device)
         for number, batch in enumerate(batches, start=1):
             with self._maybe_unsynced(model, is_last=number == len(batches)):
-                part = self._summed_loss(model, batch) / total
-                # DDP takes the mean over processes, and this is a sum over them.
-                self.accelerator.backward(part * self.accelerator.num_processes)
-            loss += part.detach()
-        seen = torch.tensor(sum(len(row.ids) for row in rows), device=self.args.device)
-        seen = self.accelerator.reduce(seen, reduction="sum")
-        self._count(int(seen), int(total))
-        mean: torch.Tensor = self.accelerator.reduce(loss, reduction="sum")
+                part = self._summed_loss(model, batch) * weight
+                self.accelerator.backward(part)
+            loss += part.detach() / processes
+        mean = self._agreed(loss)
+        if not torch.isfinite(mean):
+            told = f"the loss of step {self.state.global_step + 1} is {float(mean)}"
+            raise DataError(f"{told}: training diverged; lower training.learning_rate")
+        self._watch.add(sum(len(row.ids) for row in rows), total)
         return mean
+
+    def _agreed(self, loss: torch.Tensor) -> torch.Tensor:
+        """Return the sum of all processes' losses; where one was interrupted, all are."""
+        both = torch.stack([loss, torch.tensor(float(self._watch.is_stopped)).to(loss)])
+        summed, stopped = self.accelerator.reduce(both, reduction="sum")
+        self._watch.is_stopped = bool(stopped > 0)
+        return summed
 
     def _summed_loss(self, model: Any, rows: Sequence[Encoded]) -> torch.Tensor:
         batch = flatten(rows).to(self.args.device)

@@ -16,11 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from teapot.canonical import dumps_readable, loads
-from teapot.digest import sha256_file
+from teapot.digest import sha256_hex
 from teapot.errors import ConfigError, Problem, TeapotError
 from teapot.files import write_atomically
 from teapot.model.fitjob import JOB, OUTCOME, WORK, FitJob
 from teapot.model.trainoutcome import TrainOutcome
+from teapot.model.trainplan import TrainPlan
 
 INTERRUPTED = 130
 
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(plan: Path, *, resume: bool = False) -> TrainOutcome:
-    """Train as the job beside a plan says, and write its outcome beside the job.
+    """Train as the job beside a plan says, and write its outcome beside the plan.
 
     Raises:
         ConfigError: there is no job, or it was prepared for another plan.
@@ -55,7 +56,7 @@ def run(plan: Path, *, resume: bool = False) -> TrainOutcome:
     job = _job(plan, resume=resume)
     outcome = fit(job, _tell)
     if is_first_process():
-        write_atomically(job.work / OUTCOME, dumps_readable(outcome.to_dict()))
+        write_atomically(job.folder / OUTCOME, dumps_readable(outcome.to_dict()))
     return outcome
 
 
@@ -67,10 +68,11 @@ def _job(plan: Path, *, resume: bool) -> FitJob:
     except OSError as error:
         told = f"cannot be read: {error.strerror}; run `teapot train --prepare` first"
         raise ConfigError(Problem(str(path), told)) from error
-    if value["plan_sha256"] != sha256_file(plan):
+    planned = plan.read_bytes()
+    if value["plan_sha256"] != sha256_hex(planned):
         told = "was prepared for another plan; run `teapot train --prepare` again"
         raise ConfigError(Problem(str(path), told))
-    return FitJob.from_dict(value, folder, resume=resume)
+    return FitJob.from_dict(value, TrainPlan.from_dict(loads(planned)), folder, resume=resume)
 
 
 def _tell(what: str, done: int, total: int | None) -> None:
