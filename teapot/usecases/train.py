@@ -37,7 +37,6 @@ class RunOptions:
     """
 
     stage: Stage = "all"
-
     output: Path | None = None
     device: Device = "auto"
     resume: bool = False
@@ -71,7 +70,7 @@ def train(
     if found.exit_code or found.plan is None:
         return found, None
     folder = options.output or Path(f"{prepared.composition.paths.stem}-{trainer.base.name}")
-    _refuse_other_contents(folder, goes_on=options.resume or options.stage == "finish")
+    _refuse_other_contents(folder, options)
     write_plan(found.plan, folder)
     run = _Run(prepared=prepared, trainer=trainer, plan=found.plan, folder=folder, options=options)
     if options.stage == "prepare":
@@ -117,7 +116,10 @@ class _Run:
         if not path.exists():
             told = "was not written; the run has not come to its end"
             raise UsageError(Problem(str(path), told))
-        outcome = TrainOutcome.from_dict(loads(path.read_bytes()))
+        try:
+            outcome = TrainOutcome.from_dict(loads(path.read_bytes()))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(Problem(str(path), f"is no outcome of a run: {error}")) from error
         (self.folder / WORK).mkdir(exist_ok=True)
         if outcome.encoded_sha256 != self._encode(self.folder / WORK / ROWS):
             told = "tells of other rows than the verified data gives"
@@ -164,15 +166,16 @@ class _Run:
         return write_rows(prepared.composition, encoder, asked, rows).rows_sha256
 
 
-def _refuse_other_contents(folder: Path, *, goes_on: bool) -> None:
+def _refuse_other_contents(folder: Path, options: RunOptions) -> None:
     """Refuse a folder that holds anything, but for a run that is to go on.
 
     Raises:
         OutputError, UsageError: it does, or there is nothing to go on with.
     """
     held = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    if goes_on:
-        if PLAN not in held or not {WORK, OUTCOME} & set(held):
+    needed = {WORK, OUTCOME} if options.stage == "finish" else {WORK}
+    if options.resume or options.stage == "finish":  # a run that has ended is never resumed
+        if PLAN not in held or not needed & set(held):
             told = "holds no run that was prepared or interrupted"
             raise UsageError(Problem(str(folder), told))
     elif (folder / WORK).is_dir():

@@ -122,6 +122,10 @@ def test_each_link_of_a_trained_model_that_is_tampered_with_is_named(mix: Path) 
         assert "FAULT" in told.stdout or path.name in told.stderr, path
         path.write_bytes(kept)
     assert teapot("verify", str(folder)).returncode == 0
+    again = train("mix.config", "--base", "apertus", "--model", "tiny", "--device", "cpu",
+                  "--resume")  # fmt: skip
+    assert again.returncode == 2 and "holds no run that was prepared" in again.stderr
+    assert teapot("verify", str(folder)).returncode == 0
 
 
 def test_a_model_that_nobody_signs_says_so(mix: Path) -> None:

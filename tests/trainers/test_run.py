@@ -95,3 +95,9 @@ def test_an_outcome_of_other_rows_is_refused(mix: Path) -> None:
     ran = python("-m", "teapot", "train", *ASKED, "four", "--finish")
     assert ran.returncode == 1
     assert "tells of other rows than the verified data gives" in ran.stderr
+    path.write_text('{"steps": 4}')
+    ran = python("-m", "teapot", "train", *ASKED, "four", "--finish")
+    assert ran.returncode == 1 and "is no outcome of a run" in ran.stderr
+    Path("four", WORK, JOB).write_text("[")
+    ran = python(*RUN, "four/plan.json")
+    assert ran.returncode == 2 and "is not strict JSON" in ran.stderr

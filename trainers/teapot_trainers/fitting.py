@@ -141,8 +141,10 @@ class _Watch(TrainerCallback):  # type: ignore[misc]  # transformers is not foll
         if checkpoint is None or not path.exists():
             return
         last = int(checkpoint.name.rpartition("-")[2])
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        *whole, _ = path.read_text(encoding="utf-8").split("\n")  # a kill may have cut the last
+        lines = [json.loads(line) for line in whole]
         self._lines = [line for line in lines if line["step"] <= last]
+        self._write()
         if self._lines:
             self.count = _Count(self._lines[-1]["tokens"], self._lines[-1]["supervised"])
 
@@ -165,8 +167,11 @@ class _Watch(TrainerCallback):  # type: ignore[misc]  # transformers is not foll
             "tokens": self.count.tokens, "supervised": self.count.supervised,
         }  # fmt: skip
         self._lines.append(line)
-        text = "".join(json.dumps(made, allow_nan=False) + "\n" for made in self._lines)
-        write_atomically(self._job.folder / METRICS, text.encode())
+        if len(self._lines) == 1:
+            self._write()
+        else:
+            with (self._job.folder / METRICS).open("a", encoding="utf-8") as file:
+                file.write(_text(line))
         told = f"loss {logs['loss']:.3f}, rate {logs['learning_rate']:.1e}, {self._speed()}"
         self._progress(f"train ({told})", state.global_step, state.max_steps)
 
@@ -176,12 +181,21 @@ class _Watch(TrainerCallback):  # type: ignore[misc]  # transformers is not foll
             control.should_save = control.should_training_stop = True
         return control
 
+    def _write(self) -> None:
+        """Write the lines so far in place of what lies there."""
+        text = "".join(map(_text, self._lines))
+        write_atomically(self._job.folder / METRICS, text.encode())
+
     def _speed(self) -> str:
         seconds = max(time.monotonic() - self._began, 1e-9)
         told = f"{self.count.tokens / seconds:,.0f} tokens/s"
         if torch.cuda.is_available():
             told += f", {torch.cuda.max_memory_allocated() / 1e9:.1f} GB"
         return told
+
+
+def _text(line: dict[str, Any]) -> str:
+    return json.dumps(line, allow_nan=False) + "\n"
 
 
 def _trainer(

@@ -64,12 +64,13 @@ def _job(plan: Path, *, resume: bool) -> FitJob:
     folder = plan.resolve().parent
     path = folder / WORK / JOB
     try:
-        value = loads(path.read_bytes())
+        value, planned = loads(path.read_bytes()), plan.read_bytes()
     except OSError as error:
         told = f"cannot be read: {error.strerror}; run `teapot train --prepare` first"
         raise ConfigError(Problem(str(path), told)) from error
-    planned = plan.read_bytes()
-    if value["plan_sha256"] != sha256_hex(planned):
+    except ValueError as error:
+        raise ConfigError(Problem(str(path), f"is not strict JSON: {error}")) from error
+    if not isinstance(value, dict) or value.get("plan_sha256") != sha256_hex(planned):
         told = "was prepared for another plan; run `teapot train --prepare` again"
         raise ConfigError(Problem(str(path), told))
     return FitJob.from_dict(value, TrainPlan.from_dict(loads(planned)), folder, resume=resume)
