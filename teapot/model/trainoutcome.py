@@ -13,8 +13,8 @@ class TrainOutcome:
 
     `weights` are the names of the files with trained weights in the model folder. `data_sha256` is
     that of the data file, which was hashed while its rows were encoded; `encoded_sha256` is the
-    digest of the encoded rows that were trained. `final_loss` is decimal text; `tokens` counts those
-    of all steps, `supervised` those of them that were trained.
+    digest of the encoded rows that were trained. `final_loss` is decimal text; `tokens` counts
+    those of all steps, `supervised` those of them that were trained.
     """
 
     steps: int
