@@ -144,6 +144,7 @@ def _recipe_module(resolved: ResolvedMix, use: ModuleInMix, found: Survey) -> Re
         sources=tuple(
             _recipe_source(spec, read[module.name, spec.id]) for spec in use.sources
         ),
+        languages=module.languages,
     )  # fmt: skip
 
 

@@ -162,6 +162,7 @@ def _recipe() -> Recipe:
         name="a/č", version="1", weight="0.3", license="MIT", fields={"id": "key", "tools": None},
         ignore_message_keys=(), system_prompt=None, reasoning="allow", repair=("double-close",),
         checks=(), max_length=None, on_bad_row="fail", max_bad_rows=None, sources=(source,),
+        languages=("cs",),
     )  # fmt: skip
     return Recipe(
         format=FORMAT, seed=42, licenses=("MIT",), duplicates="keep", prefer=(), strip_think=False,

@@ -92,6 +92,7 @@ class Module:
     recommends: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
     provides: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
     fields: FieldMap = field(default_factory=FieldMap)
     ignore_message_keys: tuple[str, ...] = ()
     system_prompt: SystemPrompt | None = None
@@ -119,9 +120,10 @@ class Module:
         return cls(**made)
 
 
-_LISTS = frozenset(
-    ("depends", "recommends", "conflicts", "provides", "ignore_message_keys", "repair", "checks")
-)
+_LISTS = frozenset((
+    "depends", "recommends", "conflicts", "provides", "languages", "ignore_message_keys", "repair",
+    "checks",
+))  # fmt: skip
 
 
 def _system_prompt(value: str | Mapping[str, Any]) -> SystemPrompt:

@@ -32,7 +32,11 @@ class RecipeSource:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecipeModule:
-    """What of a module and its use decides which bytes it gives; `weight` is decimal text."""
+    """What of a module and its use decides which bytes it gives; `weight` is decimal text.
+
+    `languages` are what the module declares of its rows, as BCP 47 tags. They decide no byte; the
+    recipe has them for the model's card, and leaves them out where there are none.
+    """
 
     name: str
     version: str
@@ -48,6 +52,7 @@ class RecipeModule:
     on_bad_row: str
     max_bad_rows: int | None
     sources: tuple[RecipeSource, ...]
+    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +84,11 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as JSON values."""
-        return asdict(self)
+        made = asdict(self)
+        for module in made["modules"]:
+            if not module["languages"]:
+                del module["languages"]
+        return made
 
     def sha256(self) -> str:
         """Return the SHA-256 of the recipe's canonical JSON as 64 hex digits."""
@@ -87,6 +96,7 @@ class Recipe:
 
 
 def _module(value: Mapping[str, Any]) -> RecipeModule:
-    lists = {key: tuple(value[key]) for key in ("ignore_message_keys", "repair", "checks")}
+    names = "ignore_message_keys", "repair", "checks", "languages"
+    lists = {key: tuple(value.get(key, ())) for key in names}
     sources = tuple(RecipeSource(**source) for source in value["sources"])
     return RecipeModule(**{**value, **lists, "sources": sources})
