@@ -9,6 +9,7 @@ from shlex import quote
 
 from teapot.canonical import dumps
 from teapot.errors import counted
+from teapot.model.exportstatement import EXPORT, ExportStatement
 from teapot.model.manifest import Manifest
 from teapot.model.report import decimal_text
 from teapot.model.trainstatement import STATEMENT, TrainStatement
@@ -28,7 +29,8 @@ class CardFacts:
     """What a card is made of.
 
     `is_signed` tells whether the train statement and the folder are signed, `is_data_signed`
-    whether a trusted signer vouched for the composition. `first_loss` is decimal text.
+    whether a trusted signer vouched for the composition. `first_loss` is decimal text. `exported`
+    is the statement of an export, where the card is that of one.
     """
 
     statement: TrainStatement
@@ -38,14 +40,20 @@ class CardFacts:
     is_data_signed: bool
     first_loss: str | None = None
     has_curve: bool = False
+    exported: ExportStatement | None = None
+
+    @property
+    def is_adapter(self) -> bool:
+        """Tell whether the weights are an adapter's, which needs its base."""
+        return self.exported is None and self.statement.hyperparameters.method != "full"
 
 
 def card_body(facts: CardFacts) -> str:
     """Return the text below the head of a card."""
     parts = [
         _opening(facts), _recipe(facts.statement), _composition(facts.manifest), _loss(facts),
-        _prompt(facts.system_prompt), _usage(facts), _audit(facts), _again(facts.statement),
-        _limits(facts),
+        _prompt(facts.system_prompt), _usage(facts), _audit(facts), _again(facts),
+        _limits(),
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
 
@@ -86,7 +94,7 @@ def _opening(facts: CardFacts) -> str:
     statement = facts.statement
     start, composed = statement.start, statement.composed
     at = f" at commit {code(start.revision)}" if start.revision else ", a folder of that name"
-    kind = "fine-tune" if statement.hyperparameters.method == "full" else "adapter"
+    kind = "adapter" if facts.is_adapter else "fine-tune"
     lines = [
         f"# {code(_stem(statement))}, a fine-tune of {code(start.model)}",
         "",
@@ -95,11 +103,23 @@ def _opening(facts: CardFacts) -> str:
         "Whoever has this folder can walk from here to "
         "each of them: see [how to verify and audit](#how-to-verify-and-audit).",
     ]  # fmt: skip
+    if facts.exported is not None:
+        lines += ["", _told_of_export(facts.exported)]
     if not facts.is_data_signed:
         lines += ["", _UNSIGNED_DATA]
     if not facts.is_signed:
         lines += ["", _UNSIGNED_MODEL]
     return "\n".join(lines)
+
+
+def _told_of_export(exported: ExportStatement) -> str:
+    check = exported.check
+    return (
+        f"An adapter was trained, and merged into the base in {code(exported.dtype)}. On "
+        f"{counted(check.tokens, 'token')} that were drawn, the logits differ by "
+        f"{code(check.error)} (root mean square) from those of base and adapter, which differ by "
+        f"{code(check.effect)} from the base's alone; their own is {code(check.size)}."
+    )
 
 
 def _recipe(statement: TrainStatement) -> str:
@@ -149,7 +169,7 @@ def _loss(facts: CardFacts) -> str:
     told = f"The last loss was {last}"
     if facts.first_loss is not None:
         told = f"The loss began at {code(facts.first_loss)} and ended at {last}"
-    curve = "\n\n![The loss of each step](loss.svg)" if facts.has_curve else ""
+    curve = "\n\n![The loss of each step](loss.png)" if facts.has_curve else ""
     return f"## Loss\n\n{told}; `metrics.jsonl` has every step.{curve}"
 
 
@@ -163,7 +183,7 @@ def _prompt(prompt: str | None) -> str:
 
 
 def _usage(facts: CardFacts) -> str:
-    start, is_full = facts.statement.start, facts.statement.hyperparameters.method == "full"
+    start, is_full = facts.statement.start, not facts.is_adapter
     at = [f"    revision={_quoted(start.revision)},"] if start.revision else []
     place = ["    folder,"] if is_full else [f"    {_quoted(start.model)},", *at]
     lines = [
@@ -224,9 +244,10 @@ def _audit(facts: CardFacts) -> str:
         f"teapot audit .{unsigned} --composition FOLDER_OF_THE_DATA",
         f"teapot audit .{unsigned} --composition FOLDER_OF_THE_DATA --example 1",
     ]
-    digests = [
-        ["weights " + code(name), f"`{sha256}`"] for name, sha256 in facts.statement.weights.items()
-    ]
+    weights = (facts.exported or facts.statement).weights
+    digests = [["weights " + code(name), f"`{sha256}`"] for name, sha256 in weights.items()]
+    if facts.exported is not None:
+        digests.append([f"export statement `{EXPORT}`", f"`{facts.exported.sha256()}`"])
     digests += [
         [f"train statement `{STATEMENT}`", f"`{facts.statement.sha256()}`"],
         ["manifest " + code(composed.manifest), f"`{composed.manifest_sha256}`"],
@@ -242,7 +263,8 @@ def _audit(facts: CardFacts) -> str:
     )
 
 
-def _again(statement: TrainStatement) -> str:
+def _again(facts: CardFacts) -> str:
+    statement = facts.statement
     composed, start = statement.composed, statement.start
     at = f"@{start.revision}" if start.revision else ""
     commands = [
@@ -251,6 +273,11 @@ def _again(statement: TrainStatement) -> str:
         f"teapot train {quote(composed.manifest)} --base {quote(statement.base)} "
         f"--model {quote(start.model + at)}",
     ]
+    if facts.exported is not None:
+        made = f"{_stem(statement)}-{statement.base}"
+        commands.append(
+            f"teapot export {quote(facts.exported.format)} {quote(made)} -o {quote(made)}-merged"
+        )
     return (
         "## How to reproduce\n\nThe manifest holds the recipe of the composition, and each source "
         "with its digest.\n\n"
@@ -261,7 +288,7 @@ def _again(statement: TrainStatement) -> str:
     )
 
 
-def _limits(facts: CardFacts) -> str:
+def _limits() -> str:
     lines = [
         "The chain proves which records were stated as the data of this training, and by whom. It "
         "does not prove that training used nothing else: that rests on the signer's word.",

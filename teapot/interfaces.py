@@ -11,6 +11,7 @@ from teapot.errors import DataError
 from teapot.model.base import Base
 from teapot.model.encoded import Conversation, Encoded, EncoderFacts
 from teapot.model.examined import Examined, TokenFacts
+from teapot.model.exportjob import ExportJob, ExportOutcome
 from teapot.model.fitjob import FitJob
 from teapot.model.masked import MaskedPiece
 from teapot.model.module import SourceSpec
@@ -195,5 +196,18 @@ class Trainer(Protocol):
             ConfigError, PluginError: the model cannot be loaded, adapted or trained exactly.
             KeyboardInterrupt: it was interrupted, after a checkpoint was saved.
             MissingExtraError: what trains is not installed.
+        """
+        ...
+
+
+class Exporter(Protocol):
+    """Entry-point group `teapot.exporters`: writes a trained model in another form."""
+
+    def export(self, job: ExportJob, progress: Progress = silent) -> ExportOutcome:
+        """Write weights, whose headers name their origin, and configuration into `job.output`.
+
+        Raises:
+            ConfigError, DataError: the model has no such form, or the result is not the model.
+            MissingExtraError: what exports is not installed.
         """
         ...

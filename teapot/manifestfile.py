@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from teapot.canonical import CanonicalError, check_numbers, loads
+from teapot.canonical import loads
 from teapot.errors import DataError, Problem
 from teapot.files import OutputPaths
 from teapot.licensing import LicensePolicy
@@ -13,11 +13,9 @@ from teapot.model.manifest import Manifest
 from teapot.model.record import Fault
 from teapot.model.report import decimal_text
 from teapot.names import file_fault
-from teapot.schemas import schema_faults
-from teapot.strictyaml import YamlDocument
+from teapot.statementfile import read_object, refuse_other_form
 
 MAX_BYTES = 64 << 20
-_SHOWN_FAULTS = 5
 
 
 def read_manifest(data: bytes, where: str) -> Manifest:
@@ -27,22 +25,12 @@ def read_manifest(data: bytes, where: str) -> Manifest:
         DataError: it is not strict JSON, does not fit the schema, names a file that is not beside
             it, or is not written as Teapot writes it.
     """
-    if len(data) > MAX_BYTES:
-        raise DataError(Problem(where, f"has {len(data):,} bytes, expected {MAX_BYTES:,} at most"))
-    try:
-        value = loads(data)
-        check_numbers(value)
-    except CanonicalError as error:
-        raise DataError(Problem(where, f"is not strict JSON: {error}")) from error
-    document = YamlDocument(where, value, {})
-    faults = list(schema_faults("manifest", document))
-    if faults or not isinstance(value, dict):
-        raise DataError(*document.problems(faults[:_SHOWN_FAULTS]))
+    value = read_object(data, where, schema="manifest", max_bytes=MAX_BYTES)
     manifest = Manifest.from_dict(value)
     problems = [Problem(where, fault) for fault in _name_faults(manifest)]
     if problems:
         raise DataError(*problems)
-    _refuse_other_form(data, manifest, where, value)
+    _refuse_other_form(data, manifest, where)
     return manifest
 
 
@@ -119,17 +107,6 @@ def stated_recipe_sha256(data: bytes) -> str:
     return str(build["externalParameters"]["recipe_sha256"])
 
 
-def other_line(found: bytes, written: bytes) -> str:
-    """Return in words the first line in which two spellings of one value differ."""
-    lines, wanted = (part.decode("utf-8").split("\n") for part in (found, written))
-    number = next(
-        (n for n, pair in enumerate(zip(lines, wanted, strict=False)) if pair[0] != pair[1]),
-        min(len(lines), len(wanted)),
-    )
-    line, expected = ((part[number] if number < len(part) else "") for part in (lines, wanted))
-    return f"line {number + 1} is {line.strip()[:80]!r}, expected {expected.strip()[:80]!r}"
-
-
 def _name_faults(manifest: Manifest) -> Iterator[str]:
     for name in (manifest.data.name, manifest.ledger.name):
         fault = file_fault(name)
@@ -144,11 +121,9 @@ def _name_faults(manifest: Manifest) -> Iterator[str]:
         yield f"the ledger is named {manifest.ledger.name!r}, expected {expected!r}"
 
 
-def _refuse_other_form(data: bytes, manifest: Manifest, where: str, value: object) -> None:
+def _refuse_other_form(data: bytes, manifest: Manifest, where: str) -> None:
     """Refuse bytes that say the same in another way, or that contradict themselves."""
     stated = stated_recipe_sha256(data).encode("ascii")
     written = manifest.to_bytes().replace(manifest.recipe.sha256().encode("ascii"), stated)
-    if written == data:
-        return
-    told = "is not written as Teapot writes a manifest, or says one thing in two ways: "
-    raise DataError(Problem(where, told + other_line(data, written)))
+    told = "is not written as Teapot writes a manifest, or says one thing in two ways"
+    refuse_other_form(data, written, where, told)

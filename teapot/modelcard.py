@@ -15,6 +15,7 @@ from typing import Any
 
 from teapot.cardbody import CardFacts, card_body, visible
 from teapot.errors import ConfigError
+from teapot.model.exportstatement import EXPORT, ExportStatement
 from teapot.model.manifest import Manifest
 from teapot.model.trainstatement import STATEMENT, TrainStatement
 from teapot.strictyaml import parse_yaml
@@ -49,9 +50,12 @@ def card_text(facts: CardFacts) -> str:
     return str(ModelCard(f"---\n{head}\n---\n\n{card_body(facts)}"))
 
 
-def card_block(statement: TrainStatement, *, is_signed: bool) -> dict[str, Any]:
-    """Return what the `teapot:` block says of a statement."""
+def card_block(
+    statement: TrainStatement, exported: ExportStatement | None = None, *, is_signed: bool
+) -> dict[str, Any]:
+    """Return what the `teapot:` block says of a model's statements."""
     composed, start = statement.composed, statement.start
+    export = {} if exported is None else {"name": EXPORT, "sha256": exported.sha256()}
     return {
         "manifest_sha256": composed.manifest_sha256,
         "data_sha256": composed.data_sha256,
@@ -60,6 +64,7 @@ def card_block(statement: TrainStatement, *, is_signed: bool) -> dict[str, Any]:
         "base_model": visible(start.model),
         "base_revision": start.revision,
         "train_statement": {"name": STATEMENT, "sha256": statement.sha256()},
+        **({"export_statement": export} if export else {}),
         "signed": is_signed,
     }
 
@@ -113,15 +118,16 @@ def _metadata(facts: CardFacts) -> Any:
     from huggingface_hub import ModelCardData
 
     statement = facts.statement
-    is_adapter = statement.hyperparameters.method != "full"
+    is_adapter = facts.is_adapter
     named: dict[str, Any] = {}
     if statement.start.revision is not None:  # the Hub takes only names of its own
         named["base_model"] = visible(statement.start.model)
         named["base_model_relation"] = "adapter" if is_adapter else "finetune"
     named |= _license(facts.manifest)
-    named[BLOCK] = card_block(statement, is_signed=facts.is_signed)
+    named[BLOCK] = card_block(statement, facts.exported, is_signed=facts.is_signed)
     return ModelCardData(
-        datasets=_datasets(facts.manifest) or None, tags=_tags(statement),
+        datasets=_datasets(facts.manifest) or None,
+        language=_languages(facts.manifest) or None, tags=_tags(statement),
         pipeline_tag="text-generation", library_name="peft" if is_adapter else "transformers",
         **named,
     )  # fmt: skip
@@ -137,6 +143,13 @@ def _datasets(manifest: Manifest) -> list[str]:
     """Return the data sets on the Hub that the sources name, each once."""
     found = (_DATASET.fullmatch(source.uri) for source in manifest.report.sources)
     return sorted({match[1] for match in found if match})
+
+
+def _languages(manifest: Manifest) -> list[str]:
+    """Return the languages that the modules with lines in the data declare, each once."""
+    trained = {module.name for module in manifest.report.modules if module.lines}
+    modules = [module for module in manifest.recipe.modules if module.name in trained]
+    return sorted({language for module in modules for language in module.languages})
 
 
 def _license(manifest: Manifest) -> dict[str, str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import file_digest
 from pathlib import Path
+from typing import Any
 
 from teapot.datafile import open_beside
 from teapot.digest import sha256_hex
 from teapot.errors import DataError, Problem, counted
+from teapot.model.exportstatement import ExportStatement
 from teapot.model.manifest import Manifest
 from teapot.model.trainstatement import CARD, PLAN, TrainStatement
 from teapot.model.verification import CheckResult, Status
@@ -16,6 +18,7 @@ from teapot.modelcard import card_block, card_faults
 from teapot.safetensorsheader import SafetensorsError, read_metadata
 
 MAX_SMALL_BYTES = 64 << 20
+TOKENIZER = "tokenizer.json"
 _WEIGHTS = ".safetensors"
 
 
@@ -42,13 +45,22 @@ def read_small(path: Path) -> bytes:
 
 
 def check_model_files(
-    folder: Path, statement: TrainStatement, *, is_signed: bool
+    folder: Path, statement: TrainStatement, exported: ExportStatement | None, *, is_signed: bool
 ) -> list[CheckResult]:
-    """Return whether the files of a model folder are what a train statement states of them."""
+    """Return whether the files of a model folder are what its statements state of them.
+
+    The weights are those of the export statement where there is one, else those that were trained.
+    """
     composed = statement.composed
+    weights = (
+        check_training_files(folder, statement)
+        if exported is None
+        else check_exported_files(folder, statement, exported)
+    )
     return [
-        *check_training_files(folder, statement),
-        _check_card(folder / CARD, statement, is_signed=is_signed),
+        *weights,
+        _check_digest("tokenizer", folder / TOKENIZER, statement.start.tokenizer_sha256),
+        _check_card(folder / CARD, card_block(statement, exported, is_signed=is_signed)),
         _check_digest("manifest copy", folder / composed.manifest, composed.manifest_sha256),
     ]
 
@@ -56,29 +68,73 @@ def check_model_files(
 def check_training_files(folder: Path, statement: TrainStatement) -> list[CheckResult]:
     """Return whether weights and plan, which training writes, are what a statement says of them."""
     return [
-        *(_check_weights(folder / name, digest) for name, digest in statement.weights.items()),
-        _no_other_weights(folder, statement),
-        *(_check_header(folder / name, statement) for name in statement.weights),
+        *_check_weights(folder, "", statement.weights, statement),
         _check_digest("plan", folder / PLAN, statement.run.plan_sha256),
     ]
 
 
-def _check_weights(path: Path, digest: str) -> CheckResult:
-    """Return whether a weight file has the digest stated."""
+def check_exported_files(
+    folder: Path, statement: TrainStatement, exported: ExportStatement
+) -> list[CheckResult]:
+    """Return whether exported weights are what was stated of them, and made of what was trained."""
+    start = statement.start
+    made_of = {
+        "train statement": statement.sha256(), "trained weights": _files(statement.weights),
+        "base": f"{start.model}, {start.revision}, {start.config_sha256}, {_files(start.weights)}",
+    }  # fmt: skip
+    base = f"{exported.model}, {exported.revision}, {exported.config_sha256}"
+    stated = {
+        "train statement": exported.train_statement_sha256,
+        "trained weights": _files(exported.adapter),
+        "base": f"{base}, {_files(exported.base_weights)}",
+    }
+    origin = [
+        CheckResult.compare(
+            f"export {name}", f"the {name} that the export statement names with the train "
+            "statement's", expected=made_of[name], found=stated[name],
+        )
+        for name in made_of
+    ]  # fmt: skip
+    return [
+        *origin,
+        *_check_weights(folder, "export ", exported.weights, statement),
+        _check_digest("plan", folder / PLAN, statement.run.plan_sha256),
+    ]
 
+
+def origin_of(statement: TrainStatement) -> dict[str, str]:
+    """Return what the header of each weight file must say, by the train statement."""
+    composed = statement.composed
+    return header_metadata(
+        composed.manifest_sha256, composed.data_sha256, statement.run.plan_sha256
+    )
+
+
+def _files(digests: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {digest}" for name, digest in sorted(digests.items()))
+
+
+def _check_weights(
+    folder: Path, of: str, weights: Mapping[str, str], statement: TrainStatement
+) -> Iterator[CheckResult]:
+    """Yield whether the weight files are those stated, no others, and name their origin."""
+    for name, digest in weights.items():
+        yield _check_weight_file(f"{of}weights", folder / name, digest)
+    yield _no_other_weights(f"{of}weight files", folder, weights)
+    for name in weights:
+        yield _check_header(f"{of}header", folder / name, origin_of(statement))
+
+
+def _check_weight_file(check: str, path: Path, digest: str) -> CheckResult:
     def found() -> str:
         with open_beside(path) as file:
             return file_digest(file, "sha256").hexdigest()
 
-    return _compared("weights", f"SHA-256 of {path.name} with the train statement's", digest, found)
+    return _compared(check, f"SHA-256 of {path.name} with the statement's", digest, found)
 
 
-def _check_header(path: Path, statement: TrainStatement) -> CheckResult:
+def _check_header(check: str, path: Path, expected: dict[str, str]) -> CheckResult:
     """Return whether the header of a weight file names the manifest, the data and the plan."""
-    composed = statement.composed
-    expected = header_metadata(
-        composed.manifest_sha256, composed.data_sha256, statement.run.plan_sha256
-    )
 
     def found() -> str:
         with open_beside(path) as file:
@@ -89,7 +145,7 @@ def _check_header(path: Path, statement: TrainStatement) -> CheckResult:
         return _shown({key: metadata.get(key, "none") for key in expected})
 
     compared = f"the metadata in the header of {path.name} with the train statement"
-    return _compared("header", compared, _shown(expected), found)
+    return _compared(check, compared, _shown(expected), found)
 
 
 def check_composed(statement: TrainStatement, manifest: Manifest) -> CheckResult:
@@ -102,17 +158,19 @@ def check_composed(statement: TrainStatement, manifest: Manifest) -> CheckResult
     )  # fmt: skip
 
 
-def _no_other_weights(folder: Path, statement: TrainStatement) -> CheckResult:
+def _no_other_weights(check: str, folder: Path, weights: Mapping[str, str]) -> CheckResult:
     found = sorted(path.name for path in folder.iterdir() if path.name.endswith(_WEIGHTS))
     return CheckResult.compare(
-        "weight files", f"the *{_WEIGHTS} files of the folder with the subjects of the statement",
-        expected=", ".join(sorted(statement.weights)), found=", ".join(found) or "none",
+        check, f"the *{_WEIGHTS} files of the folder with the subjects of the statement",
+        expected=", ".join(sorted(weights)), found=", ".join(found) or "none",
     )  # fmt: skip
 
 
-def _check_card(path: Path, statement: TrainStatement, *, is_signed: bool) -> CheckResult:
-    compared = f"the teapot: block of {path.name} with the train statement"
-    expected = f"statement {statement.sha256()}, {'' if is_signed else 'not '}signed"
+def _check_card(path: Path, block: dict[str, Any]) -> CheckResult:
+    compared = f"the teapot: block of {path.name} with the statements"
+    expected = (
+        f"statement {block['train_statement']['sha256']}, {'' if block['signed'] else 'not '}signed"
+    )
     try:
         text = read_small(path).decode("utf-8")
     except DataError as error:
@@ -120,7 +178,7 @@ def _check_card(path: Path, statement: TrainStatement, *, is_signed: bool) -> Ch
     except UnicodeDecodeError as error:
         told = DataError(Problem(path.name, f"is not UTF-8 at byte {error.start}"))
         return _unreadable("card", compared, expected, told)
-    faults = list(card_faults(text, card_block(statement, is_signed=is_signed)))
+    faults = list(card_faults(text, block))
     found = f"{counted(len(faults), 'difference')}" if faults else expected
     return CheckResult.compare("card", compared, expected=expected, found=found, details=faults)
 

@@ -105,7 +105,7 @@ def open_model(named: ModelName, *, offline: bool = False) -> ModelFiles:
     try:
         folder, commit = _fetch(named.name, named.revision, offline=offline)
     except Exception as error:
-        raise _explained(named, error, offline=offline) from error
+        raise hub_error(named, error, offline=offline) from error
     return ModelFiles(
         name=named.name, revision=commit, folder=folder,
         tensor_names=lambda: _tensors_on_hub(folder, ModelName(named.name, commit), offline),
@@ -127,7 +127,7 @@ def _fetch(name: str, revision: str, *, offline: bool) -> tuple[Path, str]:
         commit = str(info.sha)
     found = snapshot_download(
         name, revision=revision, allow_patterns=list(_SMALL_FILES), local_files_only=offline,
-        etag_timeout=_TIMEOUT_SECONDS, tqdm_class=_silent_bars(),
+        etag_timeout=_TIMEOUT_SECONDS, tqdm_class=silent_bars(),
     )  # fmt: skip
     folder = Path(found)
     if commit is not None and folder.name != commit:
@@ -136,7 +136,8 @@ def _fetch(name: str, revision: str, *, offline: bool) -> tuple[Path, str]:
     return folder, folder.name
 
 
-def _silent_bars() -> Any:
+def silent_bars() -> Any:
+    """Return a class of progress bars for the Hub's client that shows nothing."""
     from tqdm import tqdm
 
     class Silent(tqdm):  # type: ignore[misc]  # tqdm ships no types
@@ -180,12 +181,12 @@ def _tensors_on_hub(folder: Path, named: ModelName, offline: bool) -> frozenset[
             named.name, WEIGHTS, revision=named.revision, timeout=_TIMEOUT_SECONDS
         )
     except Exception as error:
-        raise _explained(named, error, offline=offline) from error
+        raise hub_error(named, error, offline=offline) from error
     return frozenset(header.tensors)
 
 
 def _names_in_index(path: Path) -> frozenset[str]:
-    places = _json(path, _read(path)).get("weight_map")
+    places = read_json(path).get("weight_map")
     if not isinstance(places, dict) or not places:
         raise DataError(Problem(str(path), "has no weight_map, expected one with tensor names"))
     return frozenset(places)
@@ -203,6 +204,15 @@ def _read(path: Path) -> bytes:
     return data
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a small file of a model.
+
+    Raises:
+        ConfigError: it cannot be read, or is no strict JSON object.
+    """
+    return _json(path, _read(path))
+
+
 def _json(path: Path, data: bytes) -> dict[str, Any]:
     try:
         value = loads(data)
@@ -213,7 +223,7 @@ def _json(path: Path, data: bytes) -> dict[str, Any]:
     return value
 
 
-def _explained(named: ModelName, error: Exception, *, offline: bool) -> TeapotError:
+def hub_error(named: ModelName, error: Exception, *, offline: bool) -> TeapotError:
     """Return the client's error in words that say what to do."""
     from huggingface_hub import errors
 

@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
 from teapot.errors import PluginError
-from teapot.interfaces import Check, Source, Trainer
+from teapot.interfaces import Check, Exporter, Source, Trainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,16 @@ def load_check(name: str) -> tuple[Check, Plugin]:
     """
     plugin = _load("teapot.checks", name)
     return cast(Check, plugin.value()), plugin
+
+
+def load_exporter(name: str) -> tuple[Exporter, Plugin]:
+    """Return the exporter plug-in of this name, and who provides it.
+
+    Raises:
+        PluginError: none, or more than one, provides it, or it cannot be loaded.
+    """
+    plugin = _load("teapot.exporters", name)
+    return cast(Exporter, plugin.value()), plugin
 
 
 def load_trainer(name: str) -> tuple[Trainer, Plugin]:

@@ -79,7 +79,7 @@ def test_people_read_what_it_is_and_how_to_check_it(facts: CardFacts) -> None:
         "| `t/b` | `1` | 16 | 2.3 | `MIT` |",
         "| `Apache-2.0` | 4 |",
         "began at `2.2500` and ended at `0.8125`",
-        "![The loss of each step](loss.svg)",
+        "![The loss of each step](loss.png)",
         f"```\n{PROMPT}\n```",
         "teapot audit . --composition",
         f"--expect {facts.statement.composed.manifest_sha256}",
@@ -93,8 +93,26 @@ def test_people_read_what_it_is_and_how_to_check_it(facts: CardFacts) -> None:
 def test_what_is_not_there_is_not_told(facts: CardFacts) -> None:
     text = card_text(replace(facts, first_loss=None, has_curve=False, system_prompt=None))
     assert "The last loss was `0.8125`" in text
-    for absent in ("loss.svg", "system-prompt.txt", "language:", "datasets:"):
+    for absent in ("loss.png", "system-prompt.txt", "language:", "datasets:"):
         assert absent not in text
+
+
+def test_the_head_names_the_languages_of_modules_that_have_lines(facts: CardFacts) -> None:
+    manifest = facts.manifest
+    first, *others = manifest.recipe.modules
+    modules = (
+        replace(first, languages=("en", "cs")),
+        *(replace(module, languages=("dz", "en")) for module in others),
+    )
+    recipe = replace(manifest.recipe, modules=modules)
+    spoken = replace(facts, manifest=replace(manifest, recipe=recipe))
+    assert ModelCard(card_text(spoken)).data.language == ["cs", "dz", "en"]
+    counted, *rest = manifest.report.modules
+    report = replace(
+        manifest.report, modules=(counted, *(replace(module, lines=0) for module in rest))
+    )
+    silent = replace(facts, manifest=replace(manifest, recipe=recipe, report=report))
+    assert ModelCard(card_text(silent)).data.language == ["cs", "en"]
 
 
 def test_a_lack_of_signatures_is_told_plainly(facts: CardFacts) -> None:

@@ -55,8 +55,8 @@ def edit(path: Path, old: bytes, new: bytes) -> None:
 def test_a_finished_folder_holds_everything_and_verifies(made: teapot.Composition) -> None:
     names = {path.name for path in MODEL.iterdir()}
     assert names == {
-        "README.md", "adapter_config.json", WEIGHTS, "chat_template.jinja", "loss.svg",
-        "metrics.jsonl", "mix.manifest.json", "mix.manifest.sigstore.json", "model.sig",
+        "README.md", "adapter_config.json", WEIGHTS, "chat_template.jinja", "loss.png",
+        "loss.svg", "metrics.jsonl", "mix.manifest.json", "mix.manifest.sigstore.json", "model.sig",
         "plan.json", "system-prompt.txt", "tokenizer.json", "tokenizer_config.json",
         "train.statement.json", "train.statement.sigstore.json",
     }  # fmt: skip
@@ -66,9 +66,9 @@ def test_a_finished_folder_holds_everything_and_verifies(made: teapot.Compositio
     assert (found.exit_code, found.manifest_sha256) == (0, made.manifest_sha256)
     assert [result.name for result in found.results] == [
         "folder signature", "folder files", "folder coverage", "statement signature",
-        "statement payload", "statement form", "weights", "weight files", "header", "plan", "card",
-        "manifest copy", "manifest signature", "manifest payload", "manifest schema",
-        "manifest sums", "data",
+        "statement payload", "statement form", "weights", "weight files", "header", "plan",
+        "tokenizer", "card", "manifest copy", "manifest signature", "manifest payload",
+        "manifest schema", "manifest sums", "data",
     ]  # fmt: skip
 
 
@@ -204,7 +204,8 @@ TAMPERED: dict[str, tuple[Callable[[], object], dict[str, Status]]] = {
              {"plan": Status.FAULT}),
     "prose of the card": (lambda: edit(CARD, b"## Limits", b"## No limits"), {}),
     "file added": (lambda: (MODEL / "code.py").write_text("x"), {}),
-    "file removed": ((MODEL / "tokenizer.json").unlink, {}),
+    "tokenizer removed": ((MODEL / "tokenizer.json").unlink, {"tokenizer": Status.FAULT}),
+    "file removed": ((MODEL / "metrics.jsonl").unlink, {}),
 }  # fmt: skip
 
 

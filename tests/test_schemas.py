@@ -55,7 +55,7 @@ def test_every_schema_file_is_known_and_shipped() -> None:
 
 def test_an_unknown_schema_is_a_usage_error_that_names_the_known() -> None:
     with pytest.raises(
-        UsageError, match="no schema 'recipe', expected one of base, config, ledger"
+        UsageError, match="no schema 'recipe', expected one of base, config, export, ledger"
     ):
         schema_text("recipe")
 

@@ -17,8 +17,8 @@ from teapot.canonical import dumps_readable, loads
 from teapot.errors import DataError
 from teapot.model.trainplan import Hyperparameters
 from teapot.model.trainstatement import TrainRun, TrainStatement, plan_sha256
+from teapot.modelstatements import read_train_statement
 from teapot.schemas import schema_text
-from teapot.trainstatementfile import read_statement
 from tests.support.compositions import make
 from tests.support.finetunes import WEIGHTS, outcome_for, plan_for, verified
 
@@ -37,14 +37,14 @@ def statement(tmp_path_factory: pytest.TempPathFactory) -> TrainStatement:
 
 def refusal(data: bytes) -> str:
     with pytest.raises(DataError) as caught:
-        read_statement(data, NAME)
+        read_train_statement(data, NAME)
     return str(caught.value)
 
 
 def test_a_statement_is_of_its_schema_and_is_read_back(statement: TrainStatement) -> None:
     data = statement.to_bytes()
     Draft202012Validator(json.loads(schema_text("train"))).validate(json.loads(data))
-    assert read_statement(data, NAME) == statement
+    assert read_train_statement(data, NAME) == statement
     assert b"\r" not in data and data.endswith(b"}\n")
 
 
@@ -58,7 +58,10 @@ def test_a_statement_tells_what_led_to_the_weights(statement: TrainStatement) ->
     ]  # fmt: skip
     model = build["resolvedDependencies"][2]
     assert model["uri"] == "hf://swiss-ai/Apertus-8B-Instruct-2509"
-    assert model["annotations"] == {"digest_of": "config.json", "revision": "a" * 40}
+    assert model["annotations"] == {
+        "digest_of": "config.json", "revision": "a" * 40,
+        "weights": {"model.safetensors": "9" * 64},
+    }  # fmt: skip
     assert value["predicate"]["teapot_training"]["steps"] == 6
     assert value["predicate"]["runDetails"]["builder"]["version"] == {
         "teapot": "0", "tokenizers": "0.22", "torch": "2.9.0"
@@ -93,7 +96,7 @@ def test_a_models_folder_is_named_without_its_path(tmp_path: Path) -> None:
     )  # fmt: skip
     assert statement.start.model == "tiny"
     assert b"somebody" not in statement.to_bytes()
-    assert read_statement(statement.to_bytes(), NAME) == statement
+    assert read_train_statement(statement.to_bytes(), NAME) == statement
     assert statement.run.plan_sha256 == plan_sha256(plan)
 
 
@@ -151,6 +154,6 @@ def test_a_flipped_bit_gives_another_statement_or_none(
     place = data.draw(st.integers(0, len(flipped) - 1))
     flipped[place] ^= 1 << data.draw(st.integers(0, 7))
     try:
-        assert read_statement(bytes(flipped), NAME) != statement
+        assert read_train_statement(bytes(flipped), NAME) != statement
     except DataError as error:
         assert str(error).startswith(NAME)

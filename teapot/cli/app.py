@@ -35,6 +35,7 @@ _COMMANDS = {
     "encode": ("teapot.cli.encode", "Turn a data file into token ids and labels."),
     "mask": ("teapot.cli.mask", "Show what of one line is trained, token by token."),
     "train": ("teapot.cli.train", "Fine-tune a base on a verified composition."),
+    "export": ("teapot.cli.export", "Write a trained model in another form, such as merged."),
     "audit": ("teapot.cli.audit", "Walk from a model's card to its training data, offline."),
     "trace": ("teapot.cli.trace", "Say which models were trained on a record."),
     "schema": ("teapot.cli.schema", "Print a JSON Schema, for editors and tools."),

@@ -11,10 +11,11 @@ from typing import Any
 class TrainOutcome:
     """How a fine-tune went.
 
-    `weights` are the names of the files with trained weights in the model folder. `data_sha256` is
-    that of the data file, which was hashed while its rows were encoded; `encoded_sha256` is the
-    digest of the encoded rows that were trained. `final_loss` is decimal text; `tokens` counts
-    those of all steps, `supervised` those of them that were trained.
+    `weights` are the names of the files with trained weights in the model folder; `base_weights`
+    has the SHA-256 of each weight file of the base that was loaded. `data_sha256` is that of the
+    data file, which was hashed while its rows were encoded; `encoded_sha256` is the digest of the
+    encoded rows that were trained. `final_loss` is decimal text; `tokens` counts those of all
+    steps, `supervised` those of them that were trained.
     """
 
     steps: int
@@ -26,11 +27,15 @@ class TrainOutcome:
     data_sha256: str
     encoded_sha256: str
     weights: tuple[str, ...]
+    base_weights: Mapping[str, str]
     versions: Mapping[str, str]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the outcome as JSON values."""
-        return {**asdict(self), "weights": list(self.weights), "versions": dict(self.versions)}
+        return {
+            **asdict(self), "weights": list(self.weights),
+            "base_weights": dict(self.base_weights), "versions": dict(self.versions),
+        }  # fmt: skip
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> TrainOutcome:

@@ -24,7 +24,7 @@ STATEMENT, STATEMENT_BUNDLE = "train.statement.json", "train.statement.sigstore.
 CARD, PLAN = "README.md", "plan.json"
 MODEL_FILES = (STATEMENT, STATEMENT_BUNDLE, CARD, PLAN)
 """What a signature over a model folder must cover, beside the weights that a statement names."""
-_HUB = "hf://"
+HUB = "hf://"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,10 +40,14 @@ class Composed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StartingPoint:
-    """The model before training: `OWNER/NAME` at a commit, or a folder's name and no revision."""
+    """The model before training: `OWNER/NAME` at a commit, or a folder's name and no revision.
+
+    `weights` has the SHA-256 of each of its weight files.
+    """
 
     model: str
     revision: str | None
+    weights: Mapping[str, str]
     config_sha256: str
     tokenizer_sha256: str
     own_template_sha256: str
@@ -93,7 +97,8 @@ class TrainStatement:
                 data_sha256=outcome.data_sha256, records=manifest.data.records,
             ),
             start=StartingPoint(
-                model=model, revision=plan.revision, config_sha256=plan.model_config_sha256,
+                model=model, revision=plan.revision, weights=outcome.base_weights,
+                config_sha256=plan.model_config_sha256,
                 tokenizer_sha256=plan.tokenizer_sha256,
                 own_template_sha256=plan.own_template_sha256,
                 training_template_sha256=plan.training_template_sha256,
@@ -124,8 +129,9 @@ class TrainStatement:
                 records=found["data"]["annotations"]["records"],
             ),
             start=StartingPoint(
-                model=found["model"]["uri"].removeprefix(_HUB),
-                revision=found["model"]["annotations"]["revision"], config_sha256=digests["model"],
+                model=found["model"]["uri"].removeprefix(HUB),
+                revision=found["model"]["annotations"]["revision"],
+                weights=found["model"]["annotations"]["weights"], config_sha256=digests["model"],
                 tokenizer_sha256=digests["tokenizer"],
                 own_template_sha256=digests["chat-template"],
                 training_template_sha256=digests["training-template"],
@@ -146,7 +152,7 @@ class TrainStatement:
         """Return the statement as JSON values."""
         return {
             "_type": STATEMENT_TYPE,
-            "subject": [_digest(name, digest) for name, digest in sorted(self.weights.items())],
+            "subject": [digest_of(name, digest) for name, digest in sorted(self.weights.items())],
             "predicateType": PREDICATE_TYPE,
             "predicate": {
                 "buildDefinition": {
@@ -165,16 +171,22 @@ class TrainStatement:
 
     def _dependencies(self) -> list[dict[str, Any]]:
         composed, start = self.composed, self.start
-        scheme = _HUB if start.revision is not None else ""
-        data = _digest("data", composed.data_sha256, composed.data)
-        model = _digest("model", start.config_sha256, f"{scheme}{start.model}")
+        data = digest_of("data", composed.data_sha256, composed.data)
+        model = digest_of("model", start.config_sha256, model_uri(start.model, start.revision))
         return [
-            _digest("manifest", composed.manifest_sha256, composed.manifest),
+            digest_of("manifest", composed.manifest_sha256, composed.manifest),
             {**data, "annotations": {"records": composed.records}},
-            {**model, "annotations": {"digest_of": "config.json", "revision": start.revision}},
-            _digest("tokenizer", start.tokenizer_sha256),
-            _digest("chat-template", start.own_template_sha256),
-            _digest("training-template", start.training_template_sha256),
+            {
+                **model,
+                "annotations": {
+                    "digest_of": "config.json",
+                    "revision": start.revision,
+                    "weights": dict(start.weights),
+                },
+            },
+            digest_of("tokenizer", start.tokenizer_sha256),
+            digest_of("chat-template", start.own_template_sha256),
+            digest_of("training-template", start.training_template_sha256),
         ]
 
 
@@ -183,6 +195,12 @@ def plan_sha256(plan: TrainPlan) -> str:
     return sha256_hex(dumps_readable(plan.to_dict()))
 
 
-def _digest(name: str, sha256: str, uri: str | None = None) -> dict[str, Any]:
+def model_uri(model: str, revision: str | None) -> str:
+    """Return what a statement calls a model: `hf://OWNER/NAME`, or the name of a folder."""
+    return model if revision is None else f"{HUB}{model}"
+
+
+def digest_of(name: str, sha256: str, uri: str | None = None) -> dict[str, Any]:
+    """Return a ResourceDescriptor of in-toto: what something is named, and its SHA-256."""
     made: dict[str, Any] = {"name": name, "digest": {"sha256": sha256}}
     return made if uri is None else {**made, "uri": uri}

@@ -16,14 +16,15 @@ from teapot.datafile import open_beside
 from teapot.digest import sha256_hex
 from teapot.errors import Problem, UsageError, counted
 from teapot.ledger import read_ledger
+from teapot.model.exportstatement import EXPORT, ExportStatement
 from teapot.model.manifest import Manifest
 from teapot.model.trainstatement import CARD, STATEMENT, TrainStatement
 from teapot.model.verification import CheckResult, Status, Verification, gravest
 from teapot.usecases.lineage import Lineage, find_lineage
 from teapot.usecases.verify import VerifyOptions
-from teapot.usecases.verifymodel import ExaminedModel, examine_model
+from teapot.usecases.verifymodel import ExaminedModel, examine_model, is_exported
 
-_LINK_OF = {"card": "card", "manifest": "manifest", "data": "manifest"}
+_LINK_OF = {"card": "card", "export": "export", "manifest": "manifest", "data": "manifest"}
 """The link that a check of a model folder belongs to, by its first word; else the statement."""
 
 
@@ -102,7 +103,10 @@ class _Auditor:
     def links(self) -> Iterator[CheckResult]:
         """Yield the links; what lies behind one that is not believed was not walked."""
         statement, manifest = self._model.statement, self._model.manifest
+        exported = self._model.exported
         yield self._link("card", _of_card(statement))
+        if exported is not None or is_exported(self._model.folder):
+            yield self._link("export", _of_export(exported))
         yield self._link("statement", _of_statement(statement))
         yield self._link("manifest", _of_manifest(manifest))
         if manifest is None or statement is None:
@@ -175,6 +179,13 @@ def _of_card(statement: TrainStatement | None) -> str:
     return f"{CARD} leads to {STATEMENT}" + (
         "" if statement is None else f", sha256 {statement.sha256()}"
     )
+
+
+def _of_export(exported: ExportStatement | None) -> str:
+    if exported is None:
+        return f"{EXPORT}, whose content is not believed"
+    weights = ", ".join(f"{name}, sha256 {sha256}" for name, sha256 in exported.weights.items())
+    return f"{weights}, made of what {STATEMENT}, sha256 {exported.train_statement_sha256}, names"
 
 
 def _of_statement(statement: TrainStatement | None) -> str:

@@ -28,7 +28,7 @@ from teapot.usecases.signing import KeySigner
 from teapot.usecases.verify import Verified
 from teapot.version import __version__
 
-METRICS, CURVE = "metrics.jsonl", "loss.svg"
+METRICS, CURVE = "metrics.jsonl", "loss.png"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +67,7 @@ def finish_model_folder(
         facts = CardFacts(
             statement=statement, manifest=composition.manifest, system_prompt=plan.system_prompt,
             is_signed=signer is not None, is_data_signed=bool(composition.signers),
-            first_loss=_first_loss(folder / METRICS), has_curve=(folder / CURVE).is_file(),
+            first_loss=first_loss(folder / METRICS), has_curve=(folder / CURVE).is_file(),
         )  # fmt: skip
         write_atomically(folder / CARD, card_text(facts).encode("utf-8"))
     except OSError as error:
@@ -119,7 +119,7 @@ def _copy_manifest(folder: Path, composition: Verified) -> None:
         write_atomically(folder / path.name, read_small(path))
 
 
-def _first_loss(path: Path) -> str | None:
+def first_loss(path: Path) -> str | None:
     """Return the first loss that the metrics tell of, to four digits; None where none does."""
     try:
         with open_beside(path) as file:

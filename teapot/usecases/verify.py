@@ -196,12 +196,24 @@ def _proven(
         raise UsageError(Problem(str(target), f"names {len(found)} compositions, expected one"))
     verifier = _Verifier(found[0], options.believed(), options, form_only=form_only)
     verification = verifier.run()
-    if verification.is_ok and verifier.manifest is not None:
-        return verifier, verification
+    refuse_unless_ok(verification)
+    if verifier.manifest is None:
+        raise DataError(Problem(verification.target, "is not believed, and was not looked into"))
+    return verifier, verification
+
+
+def refuse_unless_ok(verification: Verification) -> None:
+    """Refuse what a verification has found anything wrong with.
+
+    Raises:
+        DataError, UnsignedError, UntrustedError, SourceError: by what weighs most; names all.
+    """
+    if verification.is_ok:
+        return
     kinds = {4: UnsignedError, 5: UntrustedError, 3: SourceError}
     raise kinds.get(verification.exit_code, DataError)(
         *(
-            Problem(str(found[0].manifest), f"{r.name}: expected {r.expected}, found {r.found}")
+            Problem(verification.target, f"{r.name}: expected {r.expected}, found {r.found}")
             for r in verification.results
             if r.status not in (Status.OK, Status.NOTE, Status.SKIPPED)
         )

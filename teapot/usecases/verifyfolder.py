@@ -12,6 +12,7 @@ from teapot.datafile import open_beside
 from teapot.errors import DataError, UsageError
 from teapot.files import OutputPaths
 from teapot.manifestchecks import allowed_unsigned, not_looked_at
+from teapot.model.exportstatement import EXPORT_FILES
 from teapot.model.trainstatement import MODEL_FILES
 from teapot.model.verification import CheckResult, Status, Verification
 from teapot.model_signing import SIGNATURE_NAME, FolderStatement, FolderStatementError
@@ -77,7 +78,9 @@ def _listed(folder: Path) -> list[str]:
         for paths in compositions_under(folder)
         for path in _files(paths)
     ]
-    return listed + [name for name in MODEL_FILES if os.path.lexists(folder / name)]
+    return listed + [
+        name for name in (*MODEL_FILES, *EXPORT_FILES) if os.path.lexists(folder / name)
+    ]
 
 
 def _files(paths: OutputPaths) -> list[Path]:

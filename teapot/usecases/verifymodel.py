@@ -8,27 +8,21 @@ the rest is compared with.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from teapot.authenticity import BundleFile, Signatures, judge_bundles
-from teapot.digest import sha256_hex
-from teapot.errors import DataError, UsageError
+from teapot.errors import UsageError
 from teapot.files import OutputPaths
-from teapot.manifestchecks import allowed_unsigned, not_looked_at
+from teapot.model.exportstatement import EXPORT_BUNDLE, EXPORT_FILES, ExportStatement
 from teapot.model.manifest import Manifest
-from teapot.model.trainstatement import (
-    BUILD_TYPE,
-    STATEMENT,
-    STATEMENT_BUNDLE,
-    TrainStatement,
-)
-from teapot.model.verification import CheckResult, Status, Verification
+from teapot.model.trainstatement import STATEMENT, STATEMENT_BUNDLE, TrainStatement
+from teapot.model.verification import CheckResult, Verification
 from teapot.model_signing import SIGNATURE_NAME
-from teapot.modelchecks import check_composed, check_model_files, read_small
-from teapot.trainstatementfile import read_statement
-from teapot.usecases.verify import VerifyOptions, verify_form
+from teapot.modelchecks import check_composed, check_model_files
+from teapot.modelstatements import read_export_statement, read_train_statement
+from teapot.usecases.believing import EXPORT_FORM, TRAIN_FORM, read_believed, unsigned
+from teapot.usecases.verify import VerifyOptions, refuse_unless_ok, verify_form
 from teapot.usecases.verifyfolder import verify_folder
 
 
@@ -36,12 +30,14 @@ from teapot.usecases.verifyfolder import verify_folder
 class ExaminedModel:
     """What a verification of a model folder found; without belief there is nothing to look into.
 
-    `statement` and `manifest` are those that somebody vouches for, or whose vouching was waived.
+    `statement`, `exported` and `manifest` are those that somebody vouches for, or whose vouching
+    was waived; only what was exported has an export statement.
     """
 
     folder: Path
     verification: Verification
     statement: TrainStatement | None
+    exported: ExportStatement | None
     manifest: Manifest | None
 
     @property
@@ -55,6 +51,11 @@ class ExaminedModel:
 def is_model_folder(path: Path) -> bool:
     """Tell whether a folder holds a train statement."""
     return os.path.lexists(path / STATEMENT)
+
+
+def is_exported(folder: Path) -> bool:
+    """Tell whether a model folder holds an export statement, or a signature of one."""
+    return any(os.path.lexists(folder / name) for name in EXPORT_FILES)
 
 
 def verify_model(folder: Path, options: VerifyOptions | None = None) -> Verification:
@@ -82,8 +83,20 @@ def examine_model(folder: Path, options: VerifyOptions | None = None) -> Examine
     )
     return ExaminedModel(
         folder=folder, verification=verification, statement=examiner.statement,
-        manifest=examiner.manifest,
+        exported=examiner.exported, manifest=examiner.manifest,
     )  # fmt: skip
+
+
+def proven_model(folder: Path, options: VerifyOptions | None = None) -> ExaminedModel:
+    """Return a model folder in which every check holds.
+
+    Raises:
+        DataError, UnsignedError, UntrustedError: one does not; names all of them.
+        UsageError, TrustError: as `verify_model` does.
+    """
+    examined = examine_model(folder, options)
+    refuse_unless_ok(examined.verification)
+    return examined
 
 
 class _Examiner:
@@ -93,79 +106,39 @@ class _Examiner:
         self._folder = folder
         self._options = options
         self.statement: TrainStatement | None = None
+        self.exported: ExportStatement | None = None
         self.manifest: Manifest | None = None
         self.manifest_sha256: str | None = None
 
     def run(self) -> Iterator[CheckResult]:
         """Yield the checks in their order; each needs what those before have proven."""
         yield from self._of_folder()
-        believed = yield from self._believed()
-        if believed is None:
-            yield replace(not_looked_at(), name="statement contents")
+        if is_exported(self._folder):
+            self.exported = yield from read_believed(
+                self._folder, EXPORT_FORM, self._options, read_export_statement
+            )
+        self.statement = yield from read_believed(
+            self._folder, TRAIN_FORM, self._options, read_train_statement
+        )
+        if self.statement is None or (is_exported(self._folder) and self.exported is None):
             return
-        try:
-            statement = read_statement(believed, STATEMENT)
-        except DataError as error:
-            yield _form([str(problem) for problem in error.problems])
-            return
-        yield _form([])
-        self.statement = statement
-        is_signed = os.path.lexists(self._folder / STATEMENT_BUNDLE)
-        yield from check_model_files(self._folder, statement, is_signed=is_signed)
-        yield from self._of_manifest(statement)
+        yield from check_model_files(
+            self._folder, self.statement, self.exported, is_signed=self._is_signed()
+        )
+        yield from self._of_manifest(self.statement)
+
+    def _is_signed(self) -> bool:
+        bundles = [STATEMENT_BUNDLE, *([EXPORT_BUNDLE] if is_exported(self._folder) else [])]
+        return all(os.path.lexists(self._folder / name) for name in bundles)
 
     def _of_folder(self) -> Iterator[CheckResult]:
         if not os.path.lexists(self._folder / SIGNATURE_NAME):
-            yield self._unsigned("folder signature", SIGNATURE_NAME)
+            yield unsigned("folder signature", SIGNATURE_NAME, self._options)
             return
         # The pin is that of the manifest, which this signature says nothing of.
         for result in verify_folder(self._folder, self._options).results:
             is_plain = not result.name.startswith("folder")
             yield replace(result, name=f"folder {result.name}") if is_plain else result
-
-    def _believed(self) -> Generator[CheckResult, None, bytes | None]:
-        """Yield the checks of the statement's signature; return its bytes if they are believed."""
-        signatures = self._signatures()
-        for result in signatures.results:
-            yield replace(result, name=f"statement {result.name}")
-        try:
-            found: bytes | None = read_small(self._folder / STATEMENT)
-        except DataError:
-            found = None
-        for payload in [signatures.payload] if signatures.payload else signatures.unproven:
-            yield _payload(payload, found)
-        if signatures.payload is not None:
-            return signatures.payload
-        is_fault = any(result.status == Status.FAULT for result in signatures.results)
-        return found if self._options.allow_unsigned and not is_fault else None
-
-    def _signatures(self) -> Signatures:
-        path = self._folder / STATEMENT_BUNDLE
-        if not os.path.lexists(path):
-            return Signatures(results=(self._unsigned("signature", STATEMENT_BUNDLE),))
-        try:
-            file = BundleFile(name=path.name, data=read_small(path))
-        except DataError as error:
-            found = "; ".join(problem.message for problem in error.problems)
-            fault = CheckResult(
-                name="signature", status=Status.FAULT, compared=f"the file {path.name}",
-                expected="a signature that can be read", found=found,
-            )  # fmt: skip
-            return Signatures(results=(fault,))
-        options = self._options
-        found_signatures = judge_bundles(
-            [file], options.believed(), at=options.at, threshold=options.threshold,
-            keyless_config=options.keyless_config,
-        )  # fmt: skip
-        return allowed_unsigned(found_signatures) if options.allow_unsigned else found_signatures
-
-    def _unsigned(self, name: str, file: str) -> CheckResult:
-        allowed = self._options.allow_unsigned
-        return CheckResult(
-            name=name, status=Status.NOTE if allowed else Status.UNSIGNED,
-            compared="the signature in the model folder", expected=file,
-            found="no such file" + (" (allowed by --allow-unsigned)" if allowed else ""),
-        )  # fmt: skip
 
     def _of_manifest(self, statement: TrainStatement) -> Iterator[CheckResult]:
         paths = OutputPaths(self._folder / statement.composed.data)
@@ -177,20 +150,3 @@ class _Examiner:
             return
         self.manifest = manifest
         yield check_composed(statement, manifest)
-
-
-def _form(faults: list[str]) -> CheckResult:
-    return CheckResult.compare(
-        "statement form", f"the form of {STATEMENT}: strict JSON, its schema, one way to say it",
-        expected=BUILD_TYPE, found=f"{len(faults)} faults" if faults else BUILD_TYPE,
-        details=faults,
-    )  # fmt: skip
-
-
-def _payload(payload: bytes, found: bytes | None) -> CheckResult:
-    """Compare what was signed with the statement file, byte for byte."""
-    return CheckResult.compare(
-        "statement payload", f"the bytes of {STATEMENT} with the payload that was signed",
-        expected=f"sha256 {sha256_hex(payload)}",
-        found="no file that can be read" if found is None else f"sha256 {sha256_hex(found)}",
-    )  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 
 import teapot
 from teapot import VerifyOptions
+from teapot.digest import sha256_hex
 from teapot.model.trainoutcome import TrainOutcome
 from teapot.model.trainplan import Estimate, Hyperparameters, TrainPlan
 from teapot.usecases.verify import Verified
@@ -31,7 +32,7 @@ def plan_for(composition: Verified, **changed: Any) -> TrainPlan:
         model_config_sha256="1" * 64, lora_targets=("q_proj", "v_proj"),
         hyperparameters=Hyperparameters(), manifest_sha256=composition.manifest_sha256,
         data_sha256=composition.manifest.data.sha256, rows=composition.manifest.data.records,
-        optimizer_steps=6, warmup_steps=1, tokenizer_sha256="2" * 64,
+        optimizer_steps=6, warmup_steps=1, tokenizer_sha256=sha256_hex(b"{}\n"),
         own_template_sha256="3" * 64, training_template_sha256="4" * 64, system_prompt=PROMPT,
         pad_token="<pad>", estimate=estimate, versions={"tokenizers": "0.22"},
     )  # fmt: skip
@@ -43,6 +44,7 @@ def outcome_for(plan: TrainPlan, **changed: Any) -> TrainOutcome:
     outcome = TrainOutcome(
         steps=plan.optimizer_steps, final_loss="0.8125", tokens=4096, supervised=1024, seconds=7,
         device="cpu", data_sha256=plan.data_sha256, encoded_sha256="5" * 64, weights=(WEIGHTS,),
+        base_weights={"model.safetensors": "9" * 64},
         versions={"torch": "2.9.0"},
     )  # fmt: skip
     return replace(outcome, **changed)

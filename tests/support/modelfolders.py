@@ -33,6 +33,7 @@ def write_training_files(folder: Path, plan: TrainPlan) -> None:
     (folder / WEIGHTS).write_bytes(start + saved.read())
     steps = [{"step": 1, "loss": 2.25, "tokens": 700}, {"step": 6, "loss": 0.8125, "tokens": 650}]
     (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(step)}\n" for step in steps))
+    (folder / "loss.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (folder / "loss.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>\n')
     for name in ("adapter_config.json", "tokenizer.json", "tokenizer_config.json"):
         (folder / name).write_text("{}\n")

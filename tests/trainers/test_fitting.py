@@ -153,12 +153,12 @@ def test_what_is_left_is_an_adapter_that_names_its_origin_and_no_pickle(job: Mak
     assert config["base_model_name_or_path"] == made.plan.model
     left = sorted(path.name for path in made.folder.iterdir() if path.is_file())
     assert left == [
-        "adapter_config.json", "adapter_model.safetensors", "chat_template.jinja", "loss.svg",
-        "metrics.jsonl", "plan.json", "tokenizer.json", "tokenizer_config.json",
+        "adapter_config.json", "adapter_model.safetensors", "chat_template.jinja", "loss.png",
+        "loss.svg", "metrics.jsonl", "plan.json", "tokenizer.json", "tokenizer_config.json",
     ]  # fmt: skip
     assert "{% generation" not in (made.folder / "chat_template.jinja").read_text()
     suffixes = {path.suffix for path in made.folder.rglob("*") if path.is_file()}
-    assert suffixes <= {".json", ".jsonl", ".safetensors", ".arrow", ".svg", ".jinja"}
+    assert suffixes <= {".json", ".jsonl", ".safetensors", ".arrow", ".svg", ".png", ".jinja"}
 
 
 def test_the_adapter_loads_on_the_base_and_changes_what_it_says(job: Make) -> None:

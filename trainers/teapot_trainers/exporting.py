@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,12 @@ def _save(state: dict[str, Any], path: Path, job: FitJob) -> None:
     )
     draft = job.work / path.name
     save_file(state, draft)
-    made = job.work / f"{path.name}.whole"
+    name_origin(draft, path, origin)
+
+
+def name_origin(draft: Path, path: Path, origin: Mapping[str, str]) -> None:
+    """Move a safetensors file to its place, with its origin in its header."""
+    made = draft.with_name(f"{draft.name}.whole")
     with draft.open("rb") as old, made.open("wb") as new:
         new.write(header_with(old, {"format": "pt", **origin}))
         shutil.copyfileobj(old, new)

@@ -7,10 +7,9 @@ import math
 import os
 import signal
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from typing import Any
 import torch
 from accelerate.utils import DistributedType
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments
-from transformers.utils import logging as library_logging
 
 from teapot.encodedfile import read_encoded
 from teapot.errors import ConfigError, DataError, Problem
@@ -27,14 +25,17 @@ from teapot.interfaces import Progress
 from teapot.model.encoded import Encoded
 from teapot.model.fitjob import FitJob
 from teapot.model.trainoutcome import TrainOutcome
+from teapot.modelweights import weight_digests
 from teapot_trainers.checkpoints import RANDOM
 from teapot_trainers.exporting import save_adapter, save_full, save_tokenizer
 from teapot_trainers.isolation import require_isolation
-from teapot_trainers.loading import load_model, require_device
+from teapot_trainers.loading import load_model, require_device, weights_of
 from teapot_trainers.loop import StepTrainer
-from teapot_trainers.losscurve import loss_curve
+from teapot_trainers.losscurve import png_of, svg_of
+from teapot_trainers.quiet import quiet_libraries
 
-METRICS, CURVE = "metrics.jsonl", "loss.svg"
+METRICS = "metrics.jsonl"
+_CURVES = {"loss.svg": svg_of, "loss.png": png_of}
 _PACKAGES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "safetensors")
 
 
@@ -51,11 +52,7 @@ def fit(job: FitJob, progress: Progress) -> TrainOutcome:
         ConfigError, PluginError: the model cannot be loaded, adapted or trained exactly.
         Stopped: it was interrupted, after a checkpoint was saved.
     """
-    with warnings.catch_warnings():
-        # What the library says of its own calls helps nobody here; what is wrong is an error.
-        warnings.simplefilter("ignore", FutureWarning)
-        library_logging.disable_progress_bar()
-        library_logging.set_verbosity_error()
+    with quiet_libraries():
         return _fit(job, progress)
 
 
@@ -74,6 +71,7 @@ def _fit(job: FitJob, progress: Progress) -> TrainOutcome:
         told = f"holds {checkpoint.name} of a run that has not ended; go on with --resume"
         raise ConfigError(Problem(str(job.work), told))
     model = load_model(job, device)
+    base_weights = weight_digests(weights_of(job)) if is_first_process() else {}
     require_isolation(model, rows, device)
     watch = _Watch(job, progress)
     trainer = _trainer(job, model, rows, watch, arguments)
@@ -82,7 +80,9 @@ def _fit(job: FitJob, progress: Progress) -> TrainOutcome:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if watch.is_stopped:
         raise Stopped
-    return _outcome(job, trainer, watch, device, seconds=int(time.monotonic() - began))
+    outcome = _outcome(job, trainer, watch, device)
+    seconds = int(time.monotonic() - began)
+    return replace(outcome, base_weights=base_weights, seconds=seconds)
 
 
 def last_checkpoint(work: Path, processes: int = 1) -> Path | None:
@@ -263,7 +263,7 @@ def _saving_on_interrupt(watch: _Watch) -> Iterator[None]:
 
 
 def _outcome(
-    job: FitJob, trainer: StepTrainer, watch: _Watch, device: torch.device, *, seconds: int
+    job: FitJob, trainer: StepTrainer, watch: _Watch, device: torch.device
 ) -> TrainOutcome:
     if trainer.state.global_step != job.plan.optimizer_steps:
         told = f"{trainer.state.global_step:,} steps were made, the plan has"
@@ -275,9 +275,9 @@ def _outcome(
     losses = watch.losses or [(0, 0.0)]  # only the first process keeps them
     return TrainOutcome(
         steps=trainer.state.global_step, final_loss=f"{losses[-1][1]:.4f}",
-        tokens=watch.count.tokens, supervised=watch.count.supervised, seconds=seconds, device=name,
+        tokens=watch.count.tokens, supervised=watch.count.supervised, seconds=0, device=name,
         data_sha256=job.plan.data_sha256, encoded_sha256=job.rows_sha256, weights=weights,
-        versions={package: version(package) for package in _PACKAGES},
+        base_weights={}, versions={package: version(package) for package in _PACKAGES},
     )  # fmt: skip
 
 
@@ -285,5 +285,6 @@ def _save(model: Any, job: FitJob, watch: _Watch) -> tuple[str, ...]:
     save = save_full if job.plan.hyperparameters.method == "full" else save_adapter
     weights = save(model, job)
     save_tokenizer(job)
-    write_atomically(job.folder / CURVE, loss_curve(watch.losses).encode())
+    for name, draw in _CURVES.items():
+        write_atomically(job.folder / name, draw(watch.losses))
     return weights

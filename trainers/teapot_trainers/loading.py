@@ -13,6 +13,8 @@ from teapot.digest import sha256_file
 from teapot.errors import ConfigError, PluginError, Problem, UsageError
 from teapot.model.fitjob import Device, FitJob
 from teapot.model.trainplan import TrainPlan
+from teapot.modelfiles import ModelName
+from teapot.modelweights import weights_folder
 from teapot_trainers.xielu import use_lean_xielu
 
 ADAPTER = "default"
@@ -107,8 +109,7 @@ def _base_model(job: FitJob, device: torch.device) -> Any:
     is_full = numbers.method == "full"
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            job.weights, revision=plan.revision or "main", use_safetensors=True,
-            local_files_only=job.offline or plan.revision is None,
+            weights_of(job), use_safetensors=True, local_files_only=True,
             dtype=torch.float32 if is_full else getattr(torch, numbers.compute_dtype),
             quantization_config=quantization, device_map={"": device},
             attn_implementation="sdpa", trust_remote_code=False,
@@ -118,6 +119,16 @@ def _base_model(job: FitJob, device: torch.device) -> Any:
         raise ConfigError(Problem(job.weights, f"cannot be loaded: {told}")) from error
     _keep_weights_in_place(model)
     return model
+
+
+def weights_of(job: FitJob) -> Path:
+    """Return the folder of the base's weights; those of the Hub are fetched into its cache.
+
+    Raises:
+        SourceError: the Hub does not give them.
+        DataError: their index names no plain files.
+    """
+    return weights_folder(ModelName(job.weights, job.plan.revision), offline=job.offline)
 
 
 def _require_planned_config(job: FitJob) -> None:
