@@ -6,7 +6,8 @@ They are for choosing a machine before it is paid for; `benchmarks/` measures, t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from teapot.model.modelconfig import ModelConfig
 from teapot.model.trainplan import Estimate, Hyperparameters
@@ -19,6 +20,7 @@ _ADAMW_BYTES = 4 + 4 + 8  # fp32 weight, its gradient, two fp32 moments
 _LOGIT_BYTES = 2 + 4 + 4 + 2  # bf16 logits, their fp32 copy, and the gradients of both
 _RUNTIME_BYTES = 1_000_000_000  # CUDA's context, kernels and fragments of its allocator
 _GIGABYTE = 1e9
+_USABLE = 0.9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +69,29 @@ def shapes_of(config: ModelConfig, targets: tuple[str, ...], lora_r: int) -> Sha
     )
 
 
+def resolve(
+    config: ModelConfig, targets: tuple[str, ...], plan: Hyperparameters, *, tokens_an_epoch: int,
+    vram_gb: Decimal | None,
+) -> tuple[Hyperparameters, Estimate]:  # fmt: skip
+    """Return a plan's numbers with none left open, and what they ask of one GPU.
+
+    Gradient checkpointing is off where nobody asked for it and the estimate without it takes at
+    most nine tenths of the memory that each GPU has; the rest is for what an estimate misses.
+    """
+    made = replace(plan, micro_batch_tokens=plan.micro_batch_tokens or plan.max_length)
+
+    def needs(way: bool) -> tuple[Hyperparameters, Estimate]:
+        tried = replace(made, gradient_checkpointing=way)
+        return tried, estimate(config, targets, tried, tokens_an_epoch=tokens_an_epoch)
+
+    if plan.gradient_checkpointing is not None:
+        return needs(plan.gradient_checkpointing)
+    without = needs(False)
+    if vram_gb is not None and without[1].memory_gb <= _USABLE * float(vram_gb):
+        return without
+    return needs(True)
+
+
 def estimate(
     config: ModelConfig, targets: tuple[str, ...], plan: Hyperparameters, *, tokens_an_epoch: int
 ) -> Estimate:
@@ -78,9 +103,9 @@ def estimate(
       block of 64, and 4/(64 · 256) for the second level (QLoRA, Dettmers et al. 2023, §3); in bf16
       2. The embeddings and the output layer stay bf16. One layer's matrix is unpacked to bf16.
     - optimizer: 16 for each trained parameter: fp32 weight and gradient, two fp32 moments (AdamW).
-    - activations: for each of `max_length` tokens what a layer's matrices take in and give out and
-      its two norms, in bf16, for each layer; with gradient checkpointing one input of h for each
-      layer, and all of one layer at a time. Attention scores are never kept (SDPA).
+    - activations: for each token of the largest micro-batch what a layer's matrices take in and
+      give out and its two norms, in bf16, for each layer; with gradient checkpointing one input of
+      h for each layer, and all of one layer at a time. Attention scores are never kept (SDPA).
     - logits: 12 for each token and entry of the vocabulary: bf16, fp32, and their gradients.
 
     FLOP: forward 2 for each parameter and token, backward 2 through frozen weights and 4 where
@@ -96,6 +121,7 @@ def estimate(
     weights = shapes.linear * weight_bytes + shapes.embeddings * _BF16_BYTES
     unpacked = shapes.largest_linear * _BF16_BYTES if plan.method == "qlora" else 0
     layers, h = config.num_hidden_layers, config.hidden_size
+    at_once = max(plan.max_length, plan.micro_batch_tokens or 0)
     kept = layers * h + shapes.layer_features if checkpointing else layers * shapes.layer_features
     passes = 1 + (2 if is_full else 1) + (1 if checkpointing else 0)
     features = config.num_attention_heads * config.head_dim
@@ -106,8 +132,8 @@ def estimate(
     return Estimate(
         weights_gb=(weights + unpacked) / _GIGABYTE,
         optimizer_gb=trained * _ADAMW_BYTES / _GIGABYTE,
-        activations_gb=plan.max_length * kept * _BF16_BYTES / _GIGABYTE,
-        logits_gb=plan.max_length * config.vocab_size * _LOGIT_BYTES / _GIGABYTE,
+        activations_gb=at_once * kept * _BF16_BYTES / _GIGABYTE,
+        logits_gb=at_once * config.vocab_size * _LOGIT_BYTES / _GIGABYTE,
         runtime_gb=_RUNTIME_BYTES / _GIGABYTE,
         gradient_checkpointing=checkpointing,
         hours=flop / SUSTAINED_FLOP_PER_SECOND / 3600,

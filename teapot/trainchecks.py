@@ -107,7 +107,7 @@ def _steps_told(steps: int, rows: int, plan: Hyperparameters) -> str:
 def memory_result(needs: Estimate, given: Decimal | None) -> CheckResult:
     """Compare an estimate with the memory in GB that a config says each GPU has."""
     compared = "the estimate of GPU memory with hardware.vram_gb"
-    found = f"{needs.memory_gb:.1f} GB for one row of max_length"
+    found = f"{needs.memory_gb:.1f} GB for the largest micro-batch"
     if given is None:
         return CheckResult(name="memory", status=Status.NOTE, compared=compared, found=found)
     is_enough = needs.memory_gb <= float(given)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from teapot.estimates import SUSTAINED_FLOP_PER_SECOND, estimate, shapes_of
+from teapot.estimates import SUSTAINED_FLOP_PER_SECOND, estimate, resolve, shapes_of
 from teapot.model.modelconfig import ModelConfig
 from teapot.model.trainplan import Estimate, Hyperparameters
 
@@ -232,3 +233,45 @@ def test_an_estimate_is_told_to_two_digits_with_its_sum() -> None:
         "weights_gb": 5.92, "optimizer_gb": 2.55, "activations_gb": 1.78, "logits_gb": 6.44,
         "runtime_gb": 1.0, "memory_gb": 17.7, "hours": 0.41, "gradient_checkpointing": True,
     }  # fmt: skip
+
+
+# What a plan leaves to the memory that there is.
+
+
+def resolved(vram: str | None, **changed: Any) -> tuple[Hyperparameters, Estimate]:
+    return resolve(
+        APERTUS, APERTUS_TARGETS, replace(PLAN, **changed), tokens_an_epoch=1_000_000,
+        vram_gb=None if vram is None else Decimal(vram),
+    )  # fmt: skip
+
+
+def test_checkpointing_is_off_where_nine_tenths_of_the_memory_are_enough_without_it() -> None:
+    without = needs(gradient_checkpointing=False)
+    least = without.memory_gb / 0.9
+    for vram, way in ((least + 0.01, False), (least - 0.01, True), (1000, False), (1, True)):
+        plan, found = resolved(f"{vram:.6f}")
+        assert plan.gradient_checkpointing is way is found.gradient_checkpointing
+    assert resolved("1000")[1] == without
+
+
+def test_checkpointing_is_on_where_no_memory_is_told() -> None:
+    assert resolved(None)[0].gradient_checkpointing is True
+
+
+@pytest.mark.parametrize("way", [True, False])
+@pytest.mark.parametrize("vram", [None, "1", "1000"])
+def test_checkpointing_that_was_asked_for_stands(vram: str | None, way: bool) -> None:
+    assert resolved(vram, gradient_checkpointing=way)[0].gradient_checkpointing is way
+
+
+def test_a_plan_has_a_number_for_the_tokens_of_a_micro_batch() -> None:
+    assert resolved(None, max_length=2048)[0].micro_batch_tokens == 2048
+    assert resolved(None, micro_batch_tokens=9000)[0].micro_batch_tokens == 9000
+
+
+def test_a_larger_micro_batch_raises_activations_and_a_smaller_one_than_a_row_does_not() -> None:
+    one = needs(gradient_checkpointing=False)
+    assert needs(gradient_checkpointing=False, micro_batch_tokens=8192).activations_gb == (
+        pytest.approx(2 * one.activations_gb)
+    )
+    assert needs(gradient_checkpointing=False, micro_batch_tokens=1) == one

@@ -117,4 +117,4 @@ def test_an_estimate_beyond_the_memory_of_the_config_is_a_fault() -> None:
     assert memory_result(NEEDS, Decimal("15.5")).status == "ok"
     result = memory_result(NEEDS, Decimal(12))
     assert (result.status, result.expected) == ("fault", "12 GB at most")
-    assert result.found == "15.5 GB for one row of max_length"
+    assert result.found == "15.5 GB for the largest micro-batch"

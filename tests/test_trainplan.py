@@ -79,6 +79,7 @@ def test_the_defaults_are_the_recipe_of_karma_electric_v12(given: Config | None)
         ("seed", 0, 0),
         ("gradient_checkpointing", False, False),
         ("gradient_checkpointing", True, True),
+        ("micro_batch_tokens", 8192, 8192),
     ],
 )
 def test_a_setting_of_the_config_takes_the_place_of_its_default_alone(

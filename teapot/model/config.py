@@ -71,6 +71,7 @@ class Training:
     weights: Mapping[str, Decimal] = field(default_factory=dict)
     notes: str | None = None
     gradient_checkpointing: bool | None = None
+    micro_batch_tokens: int | None = None
     system_prompt: str | None = None
 
 

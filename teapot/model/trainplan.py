@@ -23,9 +23,10 @@ class Hyperparameters:
 
     `effective_batch` is examples for each optimizer step, over all devices. `warmup_ratio` is the
     share of the steps in which the learning rate rises. Rates are decimal text, so that they are
-    the same in every file. `gradient_checkpointing` None means on. The examples of a step go
-    through the model in micro-batches of at most `micro_batch_tokens`, of one row at least; None
-    means `max_length`.
+    the same in every file. The examples of a step go through the model in micro-batches of at most
+    `micro_batch_tokens`, of one row at least. A plan has a number for each; where a config is
+    silent, None leaves `gradient_checkpointing` to the memory that there is, and
+    `micro_batch_tokens` to `max_length`.
     """
 
     method: Method = "qlora"
@@ -72,6 +73,7 @@ class Hyperparameters:
             "epochs": _text(training.epochs), "learning_rate": _text(training.learning_rate),
             "warmup_ratio": _text(training.warmup_ratio), "max_length": training.max_length,
             "gradient_checkpointing": training.gradient_checkpointing,
+            "micro_batch_tokens": training.micro_batch_tokens,
         }  # fmt: skip
         is_quantized = base.method == "qlora"
         return replace(
@@ -84,7 +86,7 @@ class Hyperparameters:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """Memory in GB by what it holds, for one row of `max_length` on one GPU, and hours of it."""
+    """Memory in GB by what it holds, for the largest micro-batch on one GPU, and hours of it."""
 
     weights_gb: float
     optimizer_gb: float

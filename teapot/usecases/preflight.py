@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from teapot.errors import TeapotError
-from teapot.estimates import estimate
+from teapot.estimates import resolve
 from teapot.interfaces import RowExaminer, Trainer
 from teapot.model.base import Base
 from teapot.model.modelconfig import ModelConfig
@@ -105,10 +105,9 @@ def check_prepared(prepared: Prepared, trainer: Trainer, options: TrainOptions) 
     if config is None:
         return _without_plan(results, prepared, survey)
     plan = _plan(prepared, base, examiner, survey, config)
-    given = prepared.config.hardware.vram_gb if prepared.config is not None else None
     results += [
         context_result(config, parameters), cache_result(parameters),
-        steps_result(plan, survey.kept), memory_result(plan.estimate, given),
+        steps_result(plan, survey.kept), memory_result(plan.estimate, prepared.vram_gb),
     ]  # fmt: skip
     return Preflight(
         results=tuple(results), plan=plan, rows=survey.to_dict(),
@@ -158,16 +157,20 @@ def _plan(
     steps = optimizer_steps(rows, parameters)
     tokens = sum(part.tokens for part in survey.report.modules.values())
     composition = prepared.composition
+    resolved, needs = resolve(
+        config, base.lora_targets, parameters, tokens_an_epoch=tokens,
+        vram_gb=prepared.vram_gb,
+    )  # fmt: skip
     return TrainPlan(
         base=base.name, model=prepared.model.name, revision=prepared.model.revision,
         model_config_sha256=config.sha256, lora_targets=base.lora_targets,
-        hyperparameters=parameters, manifest_sha256=composition.manifest_sha256,
+        hyperparameters=resolved, manifest_sha256=composition.manifest_sha256,
         data_sha256=composition.manifest.data.sha256, rows=rows, optimizer_steps=steps,
         warmup_steps=warmup_steps(steps, parameters), tokenizer_sha256=facts.tokenizer_sha256,
         own_template_sha256=examiner.own_template_sha256,
         training_template_sha256=facts.template_sha256, system_prompt=facts.system_prompt,
         pad_token=base.pad_token, versions=facts.versions,
-        estimate=estimate(config, base.lora_targets, parameters, tokens_an_epoch=tokens),
+        estimate=needs,
     )  # fmt: skip
 
 

@@ -52,6 +52,11 @@ class Prepared:
         """Return the config that the target was, if it was one."""
         return None if self.file is None else self.file.config
 
+    @property
+    def vram_gb(self) -> Decimal | None:
+        """Return the memory of each GPU in GB, where a config tells it."""
+        return None if self.config is None else self.config.hardware.vram_gb
+
     @cached_property
     def system_prompt(self) -> str | None:
         """Return the config's prompt for rows without a system turn; None leaves it to the base."""
