@@ -18,7 +18,7 @@ from teapot.modelcard import card_block, card_faults
 from teapot.safetensorsheader import SafetensorsError, read_metadata
 
 MAX_SMALL_BYTES = 64 << 20
-TOKENIZER = "tokenizer.json"
+TOKENIZER, TEMPLATE = "tokenizer.json", "chat_template.jinja"
 _WEIGHTS = ".safetensors"
 
 
@@ -60,6 +60,7 @@ def check_model_files(
     return [
         *weights,
         _check_digest("tokenizer", folder / TOKENIZER, statement.start.tokenizer_sha256),
+        _check_digest("chat template", folder / TEMPLATE, statement.start.own_template_sha256),
         _check_card(folder / CARD, card_block(statement, exported, is_signed=is_signed)),
         _check_digest("manifest copy", folder / composed.manifest, composed.manifest_sha256),
     ]

@@ -67,8 +67,8 @@ def test_a_finished_folder_holds_everything_and_verifies(made: teapot.Compositio
     assert [result.name for result in found.results] == [
         "folder signature", "folder files", "folder coverage", "statement signature",
         "statement payload", "statement form", "weights", "weight files", "header", "plan",
-        "tokenizer", "card", "manifest copy", "manifest signature", "manifest payload",
-        "manifest schema", "manifest sums", "data",
+        "tokenizer", "chat template", "card", "manifest copy", "manifest signature",
+        "manifest payload", "manifest schema", "manifest sums", "data",
     ]  # fmt: skip
 
 
@@ -205,6 +205,10 @@ TAMPERED: dict[str, tuple[Callable[[], object], dict[str, Status]]] = {
     "prose of the card": (lambda: edit(CARD, b"## Limits", b"## No limits"), {}),
     "file added": (lambda: (MODEL / "code.py").write_text("x"), {}),
     "tokenizer removed": ((MODEL / "tokenizer.json").unlink, {"tokenizer": Status.FAULT}),
+    "chat template": (
+        lambda: (MODEL / "chat_template.jinja").write_text("{{ 1 }}"),
+        {"chat template": Status.FAULT},
+    ),
     "file removed": ((MODEL / "metrics.jsonl").unlink, {}),
 }  # fmt: skip
 

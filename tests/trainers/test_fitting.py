@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 from array import array
 from collections.abc import Callable
@@ -86,7 +87,8 @@ def plan_for(name: str, model: Path, numbers: Hyperparameters) -> TrainPlan:
         lora_targets=load_trainer(name)[0].base.lora_targets, hyperparameters=numbers,
         manifest_sha256="a" * 64, data_sha256="b" * 64, rows=ROWS, optimizer_steps=STEPS,
         warmup_steps=1,
-        tokenizer_sha256=sha256_file(model / "tokenizer.json"), own_template_sha256="",
+        tokenizer_sha256=sha256_file(model / "tokenizer.json"),
+        own_template_sha256=sha256_file(model / "chat_template.jinja"),
         training_template_sha256="",
         system_prompt=None, pad_token="<pad>", estimate=NO_ESTIMATE, versions={},
     )  # fmt: skip
@@ -280,6 +282,25 @@ def test_a_tokenizer_that_the_rows_were_not_encoded_with_is_refused(job: Make) -
     made = job()
     with pytest.raises(DataError, match=r"is not the tokenizer\.json that the rows"):
         fit(replace(made, plan=replace(made.plan, tokenizer_sha256="0" * 64)))
+
+
+def test_a_template_that_the_rows_were_not_compared_with_is_refused(job: Make) -> None:
+    made = job()
+    with pytest.raises(DataError, match="has not the chat template that the rows"):
+        fit(replace(made, plan=replace(made.plan, own_template_sha256="0" * 64)))
+
+
+def test_a_template_among_the_settings_becomes_a_file(job: Make, tmp_path: Path) -> None:
+    made = job()
+    old = tmp_path / "old"
+    shutil.copytree(made.tokenizer, old)
+    template = (old / "chat_template.jinja").read_text()
+    (old / "chat_template.jinja").unlink()
+    settings = json.loads((old / "tokenizer_config.json").read_text())
+    settings["chat_template"] = template
+    (old / "tokenizer_config.json").write_text(json.dumps(settings))
+    fit(replace(made, tokenizer=old))
+    assert (made.folder / "chat_template.jinja").read_text() == template
 
 
 def test_a_run_that_diverges_ends_with_its_step_and_leaves_no_adapter(job: Make) -> None:

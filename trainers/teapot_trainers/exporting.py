@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
+from transformers import AutoTokenizer
 
-from teapot.digest import sha256_file
+from teapot.digest import sha256_file, sha256_hex
 from teapot.errors import DataError, Problem
+from teapot.files import write_atomically
 from teapot.model.fitjob import FitJob
 from teapot.modelchecks import header_metadata
 from teapot.safetensorsheader import header_with
@@ -20,8 +22,9 @@ ADAPTER, ADAPTER_CONFIG, FULL = (
     "adapter_config.json",
     "model.safetensors",
 )
+TEMPLATE = "chat_template.jinja"
 _TOKENIZER_FILES = (
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", TEMPLATE,
 )  # fmt: skip
 
 
@@ -59,8 +62,10 @@ def save_full(model: Any, job: FitJob) -> tuple[str, ...]:
 def save_tokenizer(job: FitJob) -> None:
     """Copy the tokenizer as it was read, with its own chat template and never the marked one.
 
+    The template becomes a file of its own, where older tokenizers have it among their settings.
+
     Raises:
-        DataError: it is not the one that the rows were encoded with.
+        DataError: tokenizer or template are not those that the rows were encoded with.
     """
     for name in _TOKENIZER_FILES:
         if (job.tokenizer / name).exists():
@@ -69,6 +74,15 @@ def save_tokenizer(job: FitJob) -> None:
     if not made.exists() or sha256_file(made) != job.plan.tokenizer_sha256:
         told = "is not the tokenizer.json that the rows were encoded with"
         raise DataError(Problem(str(job.tokenizer), told))
+    read = AutoTokenizer.from_pretrained(str(job.folder), local_files_only=True)
+    template = read.chat_template
+    if (
+        not isinstance(template, str)
+        or sha256_hex(template.encode()) != job.plan.own_template_sha256
+    ):
+        told = "has not the chat template that the rows were compared with"
+        raise DataError(Problem(str(job.tokenizer), told))
+    write_atomically(job.folder / TEMPLATE, template.encode())
 
 
 def _save(state: dict[str, Any], path: Path, job: FitJob) -> None:
