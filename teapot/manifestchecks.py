@@ -12,13 +12,14 @@ from teapot.model.manifest import Manifest
 from teapot.model.verification import CheckResult, Status
 
 MANIFEST_FORM = "https://w3id.org/teapot/schemas/manifest/v1"
+ALLOWED = " (allowed by --allow-unsigned)"
+"""How what was found ends where a lack of trust was waived."""
 
 
 def allowed_unsigned(found: Signatures) -> Signatures:
     """Turn a lack of trust into notes, as --allow-unsigned asks; a fault stays one."""
-    ending = " (allowed by --allow-unsigned)"
     results = [
-        replace(result, status=Status.NOTE, found=f"{result.found}{ending}")
+        replace(result, status=Status.NOTE, found=f"{result.found}{ALLOWED}")
         if result.status == Status.UNTRUSTED
         else result
         for result in found.results

@@ -32,7 +32,7 @@ MAX_DETAILS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class _Contents:
+class FolderContents:
     """What lies in a folder, by names relative to it: regular files, and what is none and why."""
 
     files: tuple[str, ...]
@@ -66,7 +66,7 @@ def sign_folder(folder: Path, key: PrivateKey) -> Path:
         OutputError: the signature cannot be written.
     """
     path = folder / SIGNATURE_NAME
-    names = _signable(folder)
+    names = signable_files(folder)
     try:
         resources = tuple((name, sha256_file(folder / name)) for name in names)
         statement = FolderStatement(name=folder.resolve().name or "model", resources=resources)
@@ -95,14 +95,14 @@ def check_folder(
     `must_cover` are names of files that the signature must cover: whoever signs also says what to
     ignore, so without it an ignored file is only noted.
     """
-    contents = _walk(folder)
+    contents = walk_folder(folder)
     results = [_files(folder, statement, contents), _coverage(statement, must_cover)]
     return results + _left_out(statement, contents)
 
 
-def _signable(folder: Path) -> list[str]:
+def signable_files(folder: Path) -> list[str]:
     """Return the names of the files to sign, sorted by code point as OMS §5.2.1 asks."""
-    contents = _walk(folder)
+    contents = walk_folder(folder)
     problems = [Problem(str(folder / name), why) for name, why in contents.refused.items()]
     if (folder / SIGNATURE_NAME).is_dir():
         problems.append(Problem(str(folder / SIGNATURE_NAME), "is a folder, expected a signature"))
@@ -118,7 +118,7 @@ def _signable(folder: Path) -> list[str]:
     return names
 
 
-def _walk(folder: Path) -> _Contents:
+def walk_folder(folder: Path) -> FolderContents:
     """Return everything in a folder; what cannot be read is refused, never passed over."""
     files: list[str] = []
     refused: dict[str, str] = {}
@@ -139,10 +139,10 @@ def _walk(folder: Path) -> _Contents:
                         refused[name] = "is a special file, expected a regular one"
         except OSError as error:
             refused[above or "."] = f"cannot be read: {error.strerror}"
-    return _Contents(tuple(sorted(files)), dict(sorted(refused.items())))
+    return FolderContents(tuple(sorted(files)), dict(sorted(refused.items())))
 
 
-def _files(folder: Path, statement: FolderStatement, contents: _Contents) -> CheckResult:
+def _files(folder: Path, statement: FolderStatement, contents: FolderContents) -> CheckResult:
     faults = sorted(_faults(folder, statement, contents), key=lambda fault: fault.name)
     signed = counted(len(statement.resources), "signed file")
     compared = f"the folder's files with the SHA-256 of {signed}"
@@ -159,7 +159,7 @@ def _files(folder: Path, statement: FolderStatement, contents: _Contents) -> Che
     )
 
 
-def _faults(folder: Path, statement: FolderStatement, contents: _Contents) -> Iterator[_Fault]:
+def _faults(folder: Path, statement: FolderStatement, contents: FolderContents) -> Iterator[_Fault]:
     present = frozenset(contents.files)
     ignored = frozenset(statement.ignored)
     for name, why in contents.refused.items():
@@ -213,7 +213,7 @@ def _why_lacking(name: str, ignored: frozenset[str]) -> str:
     return f"{_shown(name)} is ignored by the signature (ignore_paths: {_shown(path)})"
 
 
-def _left_out(statement: FolderStatement, contents: _Contents) -> list[CheckResult]:
+def _left_out(statement: FolderStatement, contents: FolderContents) -> list[CheckResult]:
     """Note which files of the folder the signature leaves out; none for the signature itself."""
     signed = frozenset(name for name, _ in statement.resources)
     ignored = frozenset(statement.ignored)

@@ -11,7 +11,7 @@ from typing import TypeVar
 from teapot.authenticity import BundleFile, Signatures, judge_bundles
 from teapot.digest import sha256_hex
 from teapot.errors import DataError
-from teapot.manifestchecks import allowed_unsigned, not_looked_at
+from teapot.manifestchecks import ALLOWED, allowed_unsigned, not_looked_at
 from teapot.model.exportstatement import EXPORT, EXPORT_BUNDLE, EXPORT_TYPE
 from teapot.model.trainstatement import BUILD_TYPE, STATEMENT, STATEMENT_BUNDLE
 from teapot.model.verification import CheckResult, Status
@@ -62,7 +62,7 @@ def unsigned(name: str, file: str, options: VerifyOptions) -> CheckResult:
     return CheckResult(
         name=name, status=Status.NOTE if allowed else Status.UNSIGNED,
         compared="the signature in the model folder", expected=file,
-        found="no such file" + (" (allowed by --allow-unsigned)" if allowed else ""),
+        found="no such file" + (ALLOWED if allowed else ""),
     )  # fmt: skip
 
 

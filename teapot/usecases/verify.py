@@ -30,6 +30,7 @@ from teapot.errors import (
 )
 from teapot.files import OutputPaths, recover
 from teapot.manifestchecks import (
+    ALLOWED,
     allowed_unsigned,
     check_recipe,
     check_schema,
@@ -300,8 +301,7 @@ class _Verifier:
             status=Status.NOTE if allowed else Status.UNSIGNED,
             compared="the signature beside the manifest",
             expected=self.paths.bundle.name,
-            found="no such file: nobody vouches for this manifest"
-            + (" (allowed by --allow-unsigned)" if allowed else ""),
+            found="no such file: nobody vouches for this manifest" + (ALLOWED if allowed else ""),
         )
 
     def _payload(self, payload: bytes, found: bytes | CheckResult) -> CheckResult:

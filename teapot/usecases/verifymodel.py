@@ -23,7 +23,7 @@ from teapot.modelchecks import check_composed, check_model_files
 from teapot.modelstatements import read_export_statement, read_train_statement
 from teapot.usecases.believing import EXPORT_FORM, TRAIN_FORM, read_believed, unsigned
 from teapot.usecases.verify import VerifyOptions, refuse_unless_ok, verify_form
-from teapot.usecases.verifyfolder import verify_folder
+from teapot.usecases.verifyfolder import examine_folder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +31,9 @@ class ExaminedModel:
     """What a verification of a model folder found; without belief there is nothing to look into.
 
     `statement`, `exported` and `manifest` are those that somebody vouches for, or whose vouching
-    was waived; only what was exported has an export statement.
+    was waived; only what was exported has an export statement. `files` has the SHA-256 of every
+    file that a believed `model.sig` covers, and of itself, by name; it is None where there is no
+    such signature.
     """
 
     folder: Path
@@ -39,6 +41,7 @@ class ExaminedModel:
     statement: TrainStatement | None
     exported: ExportStatement | None
     manifest: Manifest | None
+    files: dict[str, str] | None
 
     @property
     def manifest_file(self) -> OutputPaths | None:
@@ -83,7 +86,7 @@ def examine_model(folder: Path, options: VerifyOptions | None = None) -> Examine
     )
     return ExaminedModel(
         folder=folder, verification=verification, statement=examiner.statement,
-        exported=examiner.exported, manifest=examiner.manifest,
+        exported=examiner.exported, manifest=examiner.manifest, files=examiner.files,
     )  # fmt: skip
 
 
@@ -109,6 +112,7 @@ class _Examiner:
         self.exported: ExportStatement | None = None
         self.manifest: Manifest | None = None
         self.manifest_sha256: str | None = None
+        self.files: dict[str, str] | None = None
 
     def run(self) -> Iterator[CheckResult]:
         """Yield the checks in their order; each needs what those before have proven."""
@@ -136,7 +140,9 @@ class _Examiner:
             yield unsigned("folder signature", SIGNATURE_NAME, self._options)
             return
         # The pin is that of the manifest, which this signature says nothing of.
-        for result in verify_folder(self._folder, self._options).results:
+        found = examine_folder(self._folder, self._options)
+        self.files = found.files
+        for result in found.verification.results:
             is_plain = not result.name.startswith("folder")
             yield replace(result, name=f"folder {result.name}") if is_plain else result
 
