@@ -31,7 +31,7 @@ def common(command: Command) -> Command:
     def wrapped(*arguments: Any, quiet: bool, verbose: bool, **named: Any) -> Any:
         level = logging.ERROR if quiet else logging.DEBUG if verbose else logging.WARNING
         logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", force=True)
-        for chatty in ("httpcore", "httpx", "httpx2", "filelock", "urllib3", "fsspec"):
+        for chatty in ("httpcore", "httpcore2", "httpx", "httpx2", "filelock", "urllib3", "fsspec"):
             logging.getLogger(chatty).setLevel(max(level, logging.INFO))
         for worried in ("sigstore", "tuf"):  # their warnings are about themselves
             logging.getLogger(worried).setLevel(logging.INFO if verbose else logging.ERROR)
@@ -101,6 +101,44 @@ def mix_options(command: Command) -> Command:
     return wrapped  # fmt: skip
 
 
+def trust_options(command: Command) -> Command:
+    """Give a command the options of whom to believe; they arrive as `believing: VerifyOptions`."""
+
+    @click.option("--trust", type=click.Path(path_type=Path), metavar="FILE",
+                  help="Believe this trust file only.")  # fmt: skip
+    @click.option("--expect", metavar="SHA256", help="The manifest must have this SHA-256.")
+    @click.option("--signer", metavar="PRINCIPAL", help="Only this principal may have signed.")
+    @click.option("--threshold", type=click.IntRange(min=1), default=1, show_default=True,
+                  help="Trusted signers at least, each key counted once.")  # fmt: skip
+    @click.option(
+        "--allow-unsigned",
+        is_flag=True,
+        help="Go on where nobody trusted has signed: proves only that the files agree.",
+    )
+    @click.option("--sigstore-config",
+                  type=click.Path(path_type=Path, exists=True, dir_okay=False),
+                  help="Another Sigstore instance than the public one.")  # fmt: skip
+    @functools.wraps(command)
+    def wrapped(
+        *arguments: Any, trust: Path | None, expect: str | None, signer: str | None,
+        threshold: int, allow_unsigned: bool, sigstore_config: Path | None, **named: Any,
+    ) -> Any:  # fmt: skip
+        import re
+
+        from teapot.errors import Problem, UsageError
+        from teapot.usecases.verify import VerifyOptions
+
+        if expect is not None and not re.fullmatch("[0-9a-f]{64}", expect):
+            raise UsageError(Problem("--expect", f"{expect!r} is no SHA-256 of 64 hex digits"))
+        believing = VerifyOptions(
+            trust=trust, expect=expect, signer=signer, threshold=threshold,
+            allow_unsigned=allow_unsigned, keyless_config=sigstore_config,
+        )  # fmt: skip
+        return command(*arguments, believing=believing, **named)
+
+    return wrapped  # fmt: skip
+
+
 def audit_options(command: Command) -> Command:
     """Give a command the options of walking a model's chain; they arrive as one `AuditOptions`."""
 
@@ -163,3 +201,14 @@ def _reporter(bars: Any) -> Progress:
         bars.update(tasks[name], description=what, completed=done, total=total)
 
     return report
+
+
+def calm_client(*, quiet: bool) -> None:
+    """Let the Hub's client show its bars where someone watches, and warn as loudly as we do."""
+    from huggingface_hub.utils import logging as of_client
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
+        disable_progress_bars()
+    of_client.set_verbosity(logging.getLogger().level)
+    of_client.disable_propagation()  # it has a handler of its own, and would say all twice

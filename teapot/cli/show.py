@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from teapot.model.report import MixReport
-    from teapot.model.verification import CheckResult
+    from teapot.model.verification import CheckResult, Verification
 
 _WIDTH_IN_A_PIPE = 120
 
@@ -77,6 +77,29 @@ def cell(text: object) -> str:
     from rich.markup import escape
 
     return escape(harmless(str(text)))
+
+
+def print_verification(verification: Verification) -> None:
+    """Print each check of a verification, and what it comes to."""
+    click.echo(harmless(verification.target))
+    for result in verification.results:
+        for line in result_lines(result):
+            click.echo(harmless(line))
+    click.echo(harmless(_summary(verification)))
+
+
+def _summary(verification: Verification) -> str:
+    from teapot.model.verification import Status
+
+    of = {status: [r.name for r in verification.results if r.status == status] for status in Status}
+    if verification.is_ok:
+        left = f", {len(of[Status.SKIPPED])} skipped" if of[Status.SKIPPED] else ""
+        return f"verified: {len(of[Status.OK])} checks hold{left}"
+    wrong = [
+        f"{status} in {', '.join(dict.fromkeys(names))}" for status, names in of.items()
+        if names and status not in (Status.OK, Status.NOTE, Status.SKIPPED)
+    ]  # fmt: skip
+    return f"NOT VERIFIED: {'; '.join(wrong)} (exit code {verification.exit_code})"
 
 
 def result_lines(result: CheckResult) -> list[str]:
