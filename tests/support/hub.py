@@ -33,7 +33,7 @@ Json = dict[str, object]
 
 _DATE = "2024-01-01T00:00:00.000Z"
 # The Hub keeps these in LFS by its default .gitattributes, and any larger file too.
-_LFS_SUFFIXES = {".arrow", ".gz", ".parquet", ".zip", ".zst"}
+_LFS_SUFFIXES = {".arrow", ".gz", ".parquet", ".safetensors", ".zip", ".zst"}
 _LFS_BYTES = 10 * 1024 * 1024
 _ROUTE = re.compile(
     r"(?:/api/(?:datasets|models)|/datasets)?/(?P<repo>[^/]+/[^/]+)"
@@ -95,7 +95,7 @@ class Repo:
 
 @dataclass(frozen=True)
 class Call:
-    """A request that is to be answered; `repo` is empty if the URL names no dataset repo."""
+    """A request that is to be answered; `repo` is empty if the URL names no repo."""
 
     method: str
     path: str
@@ -106,19 +106,21 @@ class Call:
     verb: str
     revision: str
     file: str
+    body: bytes = b""
 
     @classmethod
-    def of(cls, method: str, target: str, form: str, headers: Message) -> Self:
+    def of(cls, method: str, target: str, body: bytes, headers: Message) -> Self:
         url = urlsplit(target)
         match = _ROUTE.fullmatch(url.path)
         # The parts are decoded after the split: a branch name may hold an encoded slash.
         parts = [unquote(part or "") for part in match.groups()] if match else [""] * 4
         repo, verb, revision, file = parts
         place = (repo, verb or "revision", revision or "main", file)
-        options = parse_qs(f"{url.query}&{form}")
+        is_form = headers.get_content_type() == "application/x-www-form-urlencoded"
+        options = parse_qs(f"{url.query}&{body.decode() if is_form else ''}")
         wanted = headers.get("Range") if method == "GET" else None
         token = headers.get("Authorization", "").removeprefix("Bearer ") or None
-        return cls(method, unquote(url.path), options, wanted, token, *place)
+        return cls(method, unquote(url.path), options, wanted, token, *place, body)
 
     def asks(self, option: str) -> bool:
         return self.options.get(option, [""])[-1].lower() in {"true", "1"}
@@ -377,11 +379,11 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True  # Head and body are two writes, and the second would wait.
 
     def do_GET(self) -> None:
-        form = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+        body = self._body()
         if self.server.hub.closed:
             self.close_connection = True
             return
-        answer = self.server.hub.answer(Call.of(self.command, self.path, form, self.headers))
+        answer = self.server.hub.answer(Call.of(self.command, self.path, body, self.headers))
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
@@ -392,7 +394,17 @@ class _Handler(BaseHTTPRequestHandler):
         if answer.cut is not None:
             self.close_connection = True
 
-    do_HEAD = do_POST = do_GET
+    do_HEAD = do_POST = do_PUT = do_GET
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        parts = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
 
     def log_message(self, format: str, *arguments: object) -> None:
         """Say nothing: `Hub.requests` is the log."""
