@@ -37,6 +37,7 @@ _COMMANDS = {
     "train": ("teapot.cli.train", "Fine-tune a base on a verified composition."),
     "export": ("teapot.cli.export", "Write a trained model in another form, such as merged."),
     "audit": ("teapot.cli.audit", "Walk from a model's card to its training data, offline."),
+    "push": ("teapot.cli.push", "Send a verified model folder to the Hub, private by default."),
     "trace": ("teapot.cli.trace", "Say which models were trained on a record."),
     "schema": ("teapot.cli.schema", "Print a JSON Schema, for editors and tools."),
     "completion": ("teapot.cli.completion", "Print a shell's completion script."),
