@@ -103,7 +103,7 @@ def test_a_pushed_model_verifies_after_a_download(site: Site) -> None:
     said = dict(line.split(maxsplit=1) for line in ran.out.splitlines())
     assert said["pushed"] == f"{site.hub.endpoint}/{REPO}" and said["private,"] == "branch main"
     size = sum(map(len, site.ours().values()))
-    assert said["files"] == f"15, {size:,} bytes, each as it was verified"
+    assert said["files"] == f"16, {size:,} bytes, each as it was verified"
     download, clean, verify = said["verify"].split(" && ")
     assert download == f"hf download {REPO} --revision {said['commit']} --local-dir tea"
     assert site.python("-c", DOWNLOAD, REPO, said["commit"], "tea").code == 0
@@ -138,7 +138,7 @@ def test_a_dry_run_needs_neither_network_nor_token(site: Site) -> None:
     assert line.split() == [sha256_hex(data), f"{len(data):,}", WEIGHTS]
     assert f"to {REPO}, branch main; private where it is new" in ran.out
     told = json.loads(site.push("--dry-run", "--json", token=None).out)
-    assert told["pushed"] is None and len(told["would_push"]["files"]) == 15
+    assert told["pushed"] is None and len(told["would_push"]["files"]) == 16
     assert site.hub.requests == []
 
 

@@ -321,7 +321,7 @@ def test_a_model_folder_is_verified_as_a_whole(made: teapot.Composition, say: Sa
     code, out, err = say("verify", "model")
     assert (code, err) == (0, "")
     assert out.splitlines()[0] == "model"
-    assert out.splitlines()[-2] == "verified: 17 checks hold"
+    assert out.splitlines()[-2] == "verified: 19 checks hold"
     Path("model/README.md").unlink()
     code, out, _ = say("verify", "model", "mix.jsonl")
     assert code == 1

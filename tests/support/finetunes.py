@@ -33,7 +33,8 @@ def plan_for(composition: Verified, **changed: Any) -> TrainPlan:
         hyperparameters=Hyperparameters(), manifest_sha256=composition.manifest_sha256,
         data_sha256=composition.manifest.data.sha256, rows=composition.manifest.data.records,
         optimizer_steps=6, warmup_steps=1, tokenizer_sha256=sha256_hex(b"{}\n"),
-        own_template_sha256=sha256_hex(b"{{ messages }}\n"), training_template_sha256="4" * 64, system_prompt=PROMPT,
+        own_template_sha256=sha256_hex(b"{{ messages }}\n"),
+        training_template_sha256="4" * 64, system_prompt=PROMPT,
         pad_token="<pad>", estimate=estimate, versions={"tokenizers": "0.22"},
     )  # fmt: skip
     return replace(plan, **changed)
