@@ -24,6 +24,7 @@ from teapot.usecases.modelfolder import FinishedModel, finish_model_folder
 from teapot.usecases.preflight import Preflight, check_prepared
 from teapot.usecases.signing import KeySigner
 from teapot.usecases.trainplan import PLAN, Prepared, TrainOptions, prepare_training, write_plan
+from teapot.workfolder import only_run
 
 Stage = Literal["all", "prepare", "finish"]
 
@@ -62,7 +63,7 @@ def train(
     Raises:
         UsageError: the target names no composition, there is no GPU, or no run to go on with.
         DataError, UnsignedError, UntrustedError: the composition does not verify.
-        OutputError: the model folder holds something else, or cannot be written.
+        OutputError: the model folder holds something else or another run, or cannot be written.
         KeyboardInterrupt: the run was interrupted; with `resume` it goes on.
     """
     prepared = prepare_training(target, trainer, options.train)
@@ -71,13 +72,16 @@ def train(
         return found, None
     folder = options.output or Path(f"{prepared.composition.paths.stem}-{trainer.base.name}")
     _refuse_other_contents(folder, options)
-    write_plan(found.plan, folder)
     run = _Run(prepared=prepared, trainer=trainer, plan=found.plan, folder=folder, options=options)
-    if options.stage == "prepare":
-        run.prepare()
-        return found, None
-    outcome = run.outcome() if options.stage == "finish" else run.fit()
-    return found, Trained(outcome=outcome, finished=run.finish(outcome))
+    if not (folder / WORK).is_dir():  # a folder with another plan stays as it is
+        write_plan(found.plan, folder)
+    with only_run(folder / WORK):
+        write_plan(found.plan, folder)
+        if options.stage == "prepare":
+            run.prepare()
+            return found, None
+        outcome = run.outcome() if options.stage == "finish" else run.fit()
+        return found, Trained(outcome=outcome, finished=run.finish(outcome))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,7 +124,6 @@ class _Run:
             outcome = TrainOutcome.from_dict(loads(path.read_bytes()))
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(Problem(str(path), f"is no outcome of a run: {error}")) from error
-        (self.folder / WORK).mkdir(exist_ok=True)
         if outcome.encoded_sha256 != self._encode(self.folder / WORK / ROWS):
             told = "tells of other rows than the verified data gives"
             raise DataError(Problem(str(path), told))
@@ -140,7 +143,6 @@ class _Run:
 
     def _job(self) -> FitJob:
         work = self.folder / WORK
-        work.mkdir(exist_ok=True)
         options = self.options
         return FitJob(
             plan=self.plan, rows=work / ROWS, rows_sha256=self._encode(work / ROWS),
