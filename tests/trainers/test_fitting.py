@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
 import signal
-from array import array
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,30 +16,21 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from teapot.digest import sha256_file
-from teapot.encodedfile import EncodedWriter
 from teapot.errors import ConfigError, DataError, DigestError, PluginError, UsageError
 from teapot.interfaces import Progress, silent
-from teapot.model.encoded import IGNORED, Encoded, EncodedRow
 from teapot.model.fitjob import FitJob
 from teapot.model.trainoutcome import TrainOutcome
-from teapot.model.trainplan import Estimate, Hyperparameters, TrainPlan
+from teapot.model.trainplan import Hyperparameters
 from teapot.plugins import load_trainer
-from teapot_trainers.fitting import METRICS, Stopped, last_checkpoint
+from teapot_trainers.checkpoints import last_checkpoint
+from teapot_trainers.interrupting import Stopped
 from teapot_trainers.loading import load_model
+from teapot_trainers.watching import METRICS
+from tests.support.fitjobs import NUMBERS, STEPS, plan_for, write_rows
 from tests.support.tinymodels import write_tiny_model
 
 # PEFT calls what the newest transformers has given another name.
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
-NUMBERS = Hyperparameters(
-    epochs="2", effective_batch=4, max_length=64, lora_r=4, lora_alpha=8, learning_rate="0.01",
-    gradient_checkpointing=False,
-)  # fmt: skip
-ROWS, STEPS = 10, 6  # 10 rows are 3 steps of 4, twice
-NO_ESTIMATE = Estimate(
-    weights_gb=0, optimizer_gb=0, activations_gb=0, logits_gb=0, runtime_gb=0,
-    gradient_checkpointing=False, hours=0,
-)  # fmt: skip
 Make = Callable[..., FitJob]
 
 
@@ -78,32 +67,6 @@ def job(models: Path, tmp_path: Path) -> Make:
         )  # fmt: skip
 
     return make
-
-
-def plan_for(name: str, model: Path, numbers: Hyperparameters) -> TrainPlan:
-    return TrainPlan(
-        base=name, model=str(model), revision=None,
-        model_config_sha256=sha256_file(model / "config.json"),
-        lora_targets=load_trainer(name)[0].base.lora_targets, hyperparameters=numbers,
-        manifest_sha256="a" * 64, data_sha256="b" * 64, rows=ROWS, optimizer_steps=STEPS,
-        warmup_steps=1,
-        tokenizer_sha256=sha256_file(model / "tokenizer.json"),
-        own_template_sha256=sha256_file(model / "chat_template.jinja"),
-        training_template_sha256="",
-        system_prompt=None, pad_token="<pad>", estimate=NO_ESTIMATE, versions={},
-    )  # fmt: skip
-
-
-def write_rows(path: Path) -> str:
-    """Write rows of random ids with a pattern in them, and return their digest."""
-    drawn = random.Random(3)
-    writer = EncodedWriter(path)
-    for line in range(1, ROWS + 1):
-        ids = array("i", [1, *(drawn.randrange(100, 110) for _ in range(drawn.randrange(8, 30)))])
-        labels = array("i", [IGNORED] * 4) + ids[4:]
-        encoded = Encoded(ids, labels)
-        writer.add(EncodedRow(line=line, record_digest=bytes(32), encoded=encoded))
-    return writer.close()
 
 
 def fit(made: FitJob, progress: Progress = silent) -> TrainOutcome:

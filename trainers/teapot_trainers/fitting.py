@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +11,8 @@ from typing import Any
 
 import torch
 from accelerate.utils import DistributedType
-from transformers import PrinterCallback, TrainerCallback, TrainingArguments
+from torch import distributed
+from transformers import PrinterCallback, TrainingArguments
 
 from teapot.encodedfile import read_encoded
 from teapot.errors import ConfigError, DataError, Problem
@@ -26,21 +22,41 @@ from teapot.model.encoded import Encoded
 from teapot.model.fitjob import FitJob
 from teapot.model.trainoutcome import TrainOutcome
 from teapot.modelweights import weight_digests
-from teapot_trainers.checkpoints import RANDOM
+from teapot_trainers.checkpoints import last_checkpoint
 from teapot_trainers.exporting import save_adapter, save_full, save_tokenizer
+from teapot_trainers.interrupting import Stopped, saving_on_interrupt
 from teapot_trainers.isolation import require_isolation
 from teapot_trainers.loading import load_model, require_device, weights_of
 from teapot_trainers.loop import StepTrainer
 from teapot_trainers.losscurve import png_of, svg_of
+from teapot_trainers.outofmemory import memory_explained
+from teapot_trainers.processes import (
+    digest_of,
+    is_first_process,
+    join_processes,
+    process_count,
+    together,
+)
 from teapot_trainers.quiet import quiet_libraries
+from teapot_trainers.sharding import gather, is_sharded, is_sharding_asked, shard, sharding_is_ours
+from teapot_trainers.trackers import opened_trackers, require_trackers
+from teapot_trainers.watching import Watch
 
-METRICS = "metrics.jsonl"
 _CURVES = {"loss.svg": svg_of, "loss.png": png_of}
 _PACKAGES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "safetensors")
 
 
-class Stopped(KeyboardInterrupt):
-    """The run was interrupted; what it did is saved in a checkpoint."""
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What a run begins with."""
+
+    rows: list[Encoded]
+    checkpoint: Path | None
+
+    @property
+    def step(self) -> int:
+        """Return how many steps have been made."""
+        return 0 if self.checkpoint is None else int(self.checkpoint.name.rpartition("-")[2])
 
 
 def fit(job: FitJob, progress: Progress) -> TrainOutcome:
@@ -48,36 +64,41 @@ def fit(job: FitJob, progress: Progress) -> TrainOutcome:
 
     Raises:
         DigestError: the encoded rows are not those that were made.
-        UsageError: there is no GPU, and the CPU was not asked for.
+        UsageError: there is no GPU, and the CPU was not asked for; or a tracker is not installed.
         ConfigError, PluginError: the model cannot be loaded, adapted or trained exactly.
         Stopped: it was interrupted, after a checkpoint was saved.
     """
     with quiet_libraries():
-        return _fit(job, progress)
+        require_trackers(job.report_to)
+        join_processes()
+        is_spread = together(
+            is_sharding_asked, lambda asked: {"wish for FSDP": digest_of(str(asked))}
+        )
+        with sharding_is_ours():
+            return _fit(job, progress, is_spread=is_spread and distributed.is_initialized())
 
 
-def _fit(job: FitJob, progress: Progress) -> TrainOutcome:
+def _fit(job: FitJob, progress: Progress, *, is_spread: bool) -> TrainOutcome:
     began = time.monotonic()
-    require_device(job.device)
-    arguments = _arguments(job)
+    arguments = together(lambda: _arguments(job), lambda _: {})
     device = arguments.device  # each process of a launcher has its own
     arguments._n_gpu = 1  # other GPUs are for other processes, never for more rows a step
-    rows = [row.encoded for row in read_encoded(job.rows, job.rows_sha256)]
-    if len(rows) != job.plan.rows:
-        told = f"has {len(rows):,} rows, the plan is for {job.plan.rows:,}"
-        raise DataError(Problem(str(job.rows), told))
-    checkpoint = last_checkpoint(job.work, _processes())
-    if checkpoint is not None and not job.resume:
-        told = f"holds {checkpoint.name} of a run that has not ended; go on with --resume"
-        raise ConfigError(Problem(str(job.work), told))
-    model = load_model(job, device)
-    base_weights = weight_digests(weights_of(job)) if is_first_process() else {}
-    require_isolation(model, rows, device)
-    watch = _Watch(job, progress)
-    trainer = _trainer(job, model, rows, watch, arguments)
-    watch.resume(checkpoint)
-    with _saving_on_interrupt(watch):
-        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    start = together(lambda: _start(job), lambda made: {"checkpoint": digest_of(str(made.step))})
+    longest = max(len(row.ids) for row in start.rows)
+    with memory_explained(job.plan.hyperparameters, device, longest=longest):
+        model = _model(job, device, is_spread=is_spread)
+        base_weights = together(
+            lambda: weight_digests(weights_of(job)),
+            lambda found: {"base model": digest_of(repr(sorted(found.items())))},
+        )
+        require_isolation(model, start.rows, device)
+        reporting = replace(job, report_to=job.report_to if is_first_process() else ())
+        with opened_trackers(reporting, start.step) as trackers:
+            watch = Watch(job, progress, trackers)
+            trainer = _trainer(job, model, start.rows, watch, arguments)
+            watch.resume(start.checkpoint)
+            with saving_on_interrupt(watch):
+                trainer.train(resume_from_checkpoint=start.checkpoint and str(start.checkpoint))
     if watch.is_stopped:
         raise Stopped
     outcome = _outcome(job, trainer, watch, device)
@@ -85,121 +106,33 @@ def _fit(job: FitJob, progress: Progress) -> TrainOutcome:
     return replace(outcome, base_weights=base_weights, seconds=seconds)
 
 
-def last_checkpoint(work: Path, processes: int = 1) -> Path | None:
-    """Return the newest checkpoint that was written to its end; its state is written last.
+def _start(job: FitJob) -> _Start:
+    rows = [row.encoded for row in read_encoded(job.rows, job.rows_sha256)]
+    if len(rows) != job.plan.rows:
+        told = f"has {len(rows):,} rows, the plan is for {job.plan.rows:,}"
+        raise DataError(Problem(str(job.rows), told))
+    checkpoint = last_checkpoint(job.work, process_count())
+    if checkpoint is not None and not job.resume:
+        told = f"holds {checkpoint.name} of a run that has not ended; go on with --resume"
+        raise ConfigError(Problem(str(job.work), told))
+    return _Start(rows, checkpoint)
 
-    Raises:
-        ConfigError: it was saved by another number of processes, which could not go on exactly.
+
+def _model(job: FitJob, device: torch.device, *, is_spread: bool) -> Any:
+    """Return the model on its device, or with FSDP a part of it.
+
+    A whole model that is to be spread may be too large for one GPU, unless it is in four bits.
     """
-    found = {
-        int(path.parent.name.rpartition("-")[2]): path.parent
-        for path in work.glob("checkpoint-*/trainer_state.json")
-        if _is_whole(path)
-    }
-    if not found:
-        return None
-    newest = found[max(found)]
-    saved = len(list(newest.glob(f"process-*/{RANDOM}")))
-    if saved != processes:
-        told = f"was saved by {saved} processes, found {processes}; go on with as many"
-        raise ConfigError(Problem(str(newest), told))
-    return newest
-
-
-def _is_whole(state: Path) -> bool:
-    try:
-        json.loads(state.read_text(encoding="utf-8"))
-    except ValueError:
-        return False
-    return True
-
-
-@dataclass(slots=True)
-class _Count:
-    tokens: int = 0
-    supervised: int = 0
-
-
-class _Watch(TrainerCallback):  # type: ignore[misc]  # transformers is not followed for types
-    """Writes a line of metrics a step, reports progress, and stops where it is asked to."""
-
-    def __init__(self, job: FitJob, progress: Progress) -> None:
-        self._job, self._progress = job, progress
-        self._lines: list[dict[str, Any]] = []
-        self._began = time.monotonic()
-        self.count = _Count()
-        self.is_stopped = False
-
-    @property
-    def losses(self) -> list[tuple[int, float]]:
-        """Return the loss of each step so far."""
-        return [(line["step"], line["loss"]) for line in self._lines]
-
-    def resume(self, checkpoint: Path | None) -> None:
-        """Take the metrics of the steps before a checkpoint, and forget those after it."""
-        path = self._job.folder / METRICS
-        if checkpoint is None or not path.exists():
-            return
-        last = int(checkpoint.name.rpartition("-")[2])
-        *whole, _ = path.read_text(encoding="utf-8").split("\n")  # a kill may have cut the last
-        lines = [json.loads(line) for line in whole]
-        self._lines = [line for line in lines if line["step"] <= last]
-        self._write()
-        if self._lines:
-            self.count = _Count(self._lines[-1]["tokens"], self._lines[-1]["supervised"])
-
-    def add(self, tokens: int, supervised: int) -> None:
-        """Count the tokens of a step."""
-        self.count = _Count(self.count.tokens + tokens, self.count.supervised + supervised)
-
-    def on_log(
-        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
-    ) -> None:
-        """Keep what a step reports."""
-        if not state.is_world_process_zero or not logs or "loss" not in logs:
-            return
-        if not math.isfinite(logs.get("grad_norm") or 0.0):
-            told = f"the gradient of step {state.global_step} is {logs['grad_norm']}"
-            raise DataError(f"{told}: training diverged; lower training.learning_rate")
-        line = {
-            "step": state.global_step, "epoch": round(state.epoch or 0, 4), "loss": logs["loss"],
-            "learning_rate": logs["learning_rate"], "grad_norm": logs.get("grad_norm"),
-            "tokens": self.count.tokens, "supervised": self.count.supervised,
-        }  # fmt: skip
-        self._lines.append(line)
-        if len(self._lines) == 1:
-            self._write()
-        else:
-            with (self._job.folder / METRICS).open("a", encoding="utf-8") as file:
-                file.write(_text(line))
-        told = f"loss {logs['loss']:.3f}, rate {logs['learning_rate']:.1e}, {self._speed()}"
-        self._progress(f"train ({told})", state.global_step, state.max_steps)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
-        """Stop after this step, with a checkpoint, where the run was interrupted."""
-        if self.is_stopped:
-            control.should_save = control.should_training_stop = True
-        return control
-
-    def _write(self) -> None:
-        """Write the lines so far in place of what lies there."""
-        text = "".join(map(_text, self._lines))
-        write_atomically(self._job.folder / METRICS, text.encode())
-
-    def _speed(self) -> str:
-        seconds = max(time.monotonic() - self._began, 1e-9)
-        told = f"{self.count.tokens / seconds:,.0f} tokens/s"
-        if torch.cuda.is_available():
-            told += f", {torch.cuda.max_memory_allocated() / 1e9:.1f} GB"
-        return told
-
-
-def _text(line: dict[str, Any]) -> str:
-    return json.dumps(line, allow_nan=False) + "\n"
+    waits = is_spread and job.plan.hyperparameters.method != "qlora"
+    first = torch.device("cpu") if waits else device
+    model = together(lambda: load_model(job, first, is_spread=is_spread), lambda _: {})
+    if is_spread:
+        shard(model, device)
+    return model
 
 
 def _trainer(
-    job: FitJob, model: Any, rows: list[Encoded], watch: _Watch, arguments: TrainingArguments
+    job: FitJob, model: Any, rows: list[Encoded], watch: Watch, arguments: TrainingArguments
 ) -> StepTrainer:
     numbers = job.plan.hyperparameters
     trainer = StepTrainer(
@@ -209,15 +142,20 @@ def _trainer(
     )  # fmt: skip
     found = trainer.accelerator.distributed_type
     if found not in (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU):
-        told = f"{found.value} is not supported; start plain processes (no FSDP, no DeepSpeed)"
-        raise ConfigError(told)
+        raise ConfigError(f"{found.value} is not supported; start plain processes, or FSDP 2")
     trainer.remove_callback(PrinterCallback)
     return trainer
 
 
 def _arguments(job: FitJob) -> TrainingArguments:
     numbers, plan = job.plan.hyperparameters, job.plan
-    processes = _processes()
+    processes = process_count()
+    require_device(job.device)
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true":
+        told = (
+            "DeepSpeed is not supported: its checkpoints are pickles (docs/adr/0018-deepspeed.md)"
+        )
+        raise ConfigError(f"{told}; FSDP shares weights too: --use_fsdp --fsdp_version 2")
     if numbers.effective_batch % processes:
         told = (
             f"{numbers.effective_batch} examples a step cannot be shared by {processes} processes"
@@ -233,43 +171,19 @@ def _arguments(job: FitJob) -> TrainingArguments:
         seed=numbers.seed, data_seed=numbers.seed,
         bf16=numbers.compute_dtype == "bfloat16", use_cpu=job.device == "cpu",
         logging_steps=1, logging_first_step=True, save_steps=job.save_steps, save_total_limit=2,
-        report_to=list(job.report_to) or "none", remove_unused_columns=False, disable_tqdm=True,
+        report_to="none", remove_unused_columns=False, disable_tqdm=True,
         dataloader_num_workers=0, dataloader_pin_memory=False, ddp_find_unused_parameters=False,
     )  # fmt: skip
 
 
-def _processes() -> int:
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def is_first_process() -> bool:
-    """Tell whether this process is the one that writes; launchers number them in RANK."""
-    return os.environ.get("RANK", "0") == "0"
-
-
-@contextmanager
-def _saving_on_interrupt(watch: _Watch) -> Iterator[None]:
-    """Let an interrupt end the run after its step; a second one ends it at once."""
-
-    def stop(number: int, frame: Any) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        watch.is_stopped = True
-
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _outcome(
-    job: FitJob, trainer: StepTrainer, watch: _Watch, device: torch.device
-) -> TrainOutcome:
+def _outcome(job: FitJob, trainer: StepTrainer, watch: Watch, device: torch.device) -> TrainOutcome:
     if trainer.state.global_step != job.plan.optimizer_steps:
         told = f"{trainer.state.global_step:,} steps were made, the plan has"
         raise DataError(f"{told} {job.plan.optimizer_steps:,}")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     model = trainer.accelerator.unwrap_model(trainer.model)
+    if is_sharded(model):
+        gather(model, keeps=is_first_process())
     weights = _save(model, job, watch) if is_first_process() else ()
     trainer.accelerator.wait_for_everyone()
     losses = watch.losses or [(0, 0.0)]  # only the first process keeps them
@@ -281,7 +195,7 @@ def _outcome(
     )  # fmt: skip
 
 
-def _save(model: Any, job: FitJob, watch: _Watch) -> tuple[str, ...]:
+def _save(model: Any, job: FitJob, watch: Watch) -> tuple[str, ...]:
     save = save_full if job.plan.hyperparameters.method == "full" else save_adapter
     weights = save(model, job)
     save_tokenizer(job)

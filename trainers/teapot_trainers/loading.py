@@ -31,17 +31,18 @@ def require_device(asked: Device) -> None:
         raise UsageError(f"{told}, or say --device cpu for a tiny model")
 
 
-def load_model(job: FitJob, device: torch.device) -> Any:
+def load_model(job: FitJob, device: torch.device, *, is_spread: bool = False) -> Any:
     """Return the model of a plan, ready to train: quantised, adapted, on its device.
 
-    The seed is set before LoRA makes its weights, so they are the same in every run.
+    The seed is set before LoRA makes its weights, so they are the same in every run. One that
+    `is_spread` over processes with FSDP next keeps its four bits as floating point.
 
     Raises:
         ConfigError: it cannot be loaded.
         PluginError: LoRA hits other modules than the plan's targets.
     """
     plan = job.plan
-    model = _base_model(job, device)
+    model = _base_model(job, device, is_spread=is_spread)
     model.config.use_cache = plan.hyperparameters.use_cache
     model.generation_config = None
     if plan.hyperparameters.gradient_checkpointing is not False:
@@ -95,7 +96,7 @@ def attach_lora(model: Any, plan: TrainPlan) -> Any:
     return adapted
 
 
-def _base_model(job: FitJob, device: torch.device) -> Any:
+def _base_model(job: FitJob, device: torch.device, *, is_spread: bool) -> Any:
     plan, numbers = job.plan, job.plan.hyperparameters
     if plan.revision is None:
         _require_planned_config(job)
@@ -105,6 +106,10 @@ def _base_model(job: FitJob, device: torch.device) -> Any:
             load_in_4bit=True, bnb_4bit_quant_type=numbers.quantization,
             bnb_4bit_use_double_quant=numbers.double_quantization,
             bnb_4bit_compute_dtype=getattr(torch, numbers.compute_dtype),
+            # The same bytes under another name: FSDP spreads floating point alone.
+            bnb_4bit_quant_storage=(
+                getattr(torch, numbers.compute_dtype) if is_spread else torch.uint8
+            ),
         )  # fmt: skip
     is_full = numbers.method == "full"
     try:

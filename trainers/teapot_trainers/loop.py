@@ -7,6 +7,7 @@ the examples of one step go through the model, and checkpoints without pickle.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,13 +19,15 @@ from teapot.errors import DataError
 from teapot.model.encoded import Encoded
 from teapot_trainers import checkpoints
 from teapot_trainers.batching import flatten, micro_batches, trained_tokens
+from teapot_trainers.sharding import ShardedModel, is_sharded
 
 Rows = Mapping[str, Sequence[Encoded]]
 
 
 class StepWatch(Protocol):
-    """Is told of every step, and says whether to stop after it."""
+    """Is told of every step, and says whether to stop; it stops where all processes have agreed."""
 
+    is_asked_to_stop: bool
     is_stopped: bool
 
     def add(self, tokens: int, supervised: int) -> None:
@@ -87,6 +90,7 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # its types are not read
     ) -> None:
         super().__init__(*arguments, data_collator=collate, **named)
         self._max_tokens, self._examples, self._watch = max_tokens, examples, watch
+        self._is_sharded = is_sharded(self.model)
 
     def get_train_dataloader(self) -> StepLoader:
         """Return the steps of an epoch."""
@@ -104,8 +108,12 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # its types are not read
         # takes part all the same, or the others would wait for it.
         weight = processes / total if share else 0.0
         batches = list(micro_batches(share or rows[:1], self._max_tokens))
+        weights = [weight] * len(batches)
+        for _ in range(self._most_batches(rows) - len(batches)):
+            batches.append(list(rows[:1]))
+            weights.append(0.0)
         loss = torch.zeros((), device=self.args.device)
-        for number, batch in enumerate(batches, start=1):
+        for number, (batch, weight) in enumerate(zip(batches, weights, strict=True), start=1):
             with self._maybe_unsynced(model, is_last=number == len(batches)):
                 part = self._summed_loss(model, batch) * weight
                 self.accelerator.backward(part)
@@ -117,9 +125,21 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # its types are not read
         self._watch.add(sum(len(row.ids) for row in rows), total)
         return mean
 
+    def _most_batches(self, rows: Sequence[Encoded]) -> int:
+        """Return how many micro-batches each process makes where all must make as many.
+
+        Processes that lend each other weights meet at every layer, or wait for ever; one with fewer
+        micro-batches makes others of no weight. Each knows all rows, and so the number.
+        """
+        if not self._is_sharded:
+            return 0
+        processes = self.accelerator.num_processes
+        shares = (rows[first::processes] for first in range(processes))
+        return max(len(list(micro_batches(share, self._max_tokens))) for share in shares)
+
     def _agreed(self, loss: torch.Tensor) -> torch.Tensor:
-        """Return the sum of all processes' losses; where one was interrupted, all are."""
-        both = torch.stack([loss, torch.tensor(float(self._watch.is_stopped)).to(loss)])
+        """Return the sum of all processes' losses; where one was interrupted, all stop."""
+        both = torch.stack([loss, torch.tensor(float(self._watch.is_asked_to_stop)).to(loss)])
         summed, stopped = self.accelerator.reduce(both, reduction="sum")
         self._watch.is_stopped = bool(stopped > 0)
         return summed
@@ -134,13 +154,20 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # its types are not read
         return torch.nn.functional.cross_entropy(logits.float(), batch.targets, reduction="sum")
 
     def _maybe_unsynced(self, model: Any, *, is_last: bool) -> Any:
-        from contextlib import nullcontext
+        """Add gradients up in each process, and once over all; sharded ones never lie whole."""
+        if is_last or self._is_sharded:
+            return nullcontext()
+        return self.accelerator.no_sync(model)
 
-        return nullcontext() if is_last else self.accelerator.no_sync(model)
+    def _wrap_model(self, model: Any, *given: Any, **named: Any) -> Any:
+        if self._is_sharded and model is self.model:
+            return ShardedModel(model, self.accelerator.autocast)
+        return super()._wrap_model(model, *given, **named)
 
     # Checkpoints: what Trainer would pickle is written as safetensors and JSON.
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save what is trained, gathered from all processes."""
         checkpoints.save_weights(self.accelerator.unwrap_model(self.model), Path(str(output_dir)))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
@@ -148,8 +175,7 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # its types are not read
         checkpoints.load_weights(target, Path(resume_from_checkpoint))
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
-        if self.args.should_save:
-            checkpoints.save_optimizer(self.optimizer, self.lr_scheduler, Path(output_dir))
+        checkpoints.save_optimizer(self.optimizer, self.lr_scheduler, Path(output_dir))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is not None:

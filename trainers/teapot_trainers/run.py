@@ -11,17 +11,22 @@ verifies the data again, and writes card, statement and signatures.
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
+from importlib.metadata import version
 from pathlib import Path
 
 from teapot.canonical import dumps_readable, loads
-from teapot.digest import sha256_hex
+from teapot.digest import sha256_file, sha256_hex
 from teapot.errors import ConfigError, Problem, TeapotError
 from teapot.files import write_atomically
 from teapot.model.fitjob import JOB, OUTCOME, WORK, FitJob
 from teapot.model.trainoutcome import TrainOutcome
 from teapot.model.trainplan import TrainPlan
+from teapot.workfolder import only_run
 
 INTERRUPTED = 130
 
@@ -32,14 +37,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("plan", type=Path, help="plan.json of a folder that was prepared")
     parser.add_argument("--resume", action="store_true", help="go on after the last checkpoint")
     given = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a launcher's way to interrupt
     try:
         run(given.plan, resume=given.resume)
+        _leave()
     except TeapotError as error:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)  # noqa: T201 - this is a command
         return error.exit_code
     except KeyboardInterrupt:
-        print("stopped; --resume goes on", file=sys.stderr)  # noqa: T201
+        if os.environ.get("RANK", "0") == "0":
+            told = "stopped; the same command with --resume goes on after the last checkpoint"
+            print(told, file=sys.stderr)  # noqa: T201
         return INTERRUPTED
     return 0
 
@@ -47,17 +56,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(plan: Path, *, resume: bool = False) -> TrainOutcome:
     """Train as the job beside a plan says, and write its outcome beside the plan.
 
+    A launcher that calls functions (Ray Train) calls this one in each of its workers.
+
     Raises:
-        ConfigError: there is no job, or it was prepared for another plan.
+        ConfigError: there is no job, it was prepared for another plan, or processes see others.
+        OutputError: another run is at work in the folder.
         TeapotError: as `fit` does.
     """
-    from teapot_trainers.fitting import fit, is_first_process
+    from teapot_trainers.fitting import fit
+    from teapot_trainers.processes import is_first_process, join_processes, together
 
-    job = _job(plan, resume=resume)
-    outcome = fit(job, _tell)
-    if is_first_process():
-        write_atomically(job.folder / OUTCOME, dumps_readable(outcome.to_dict()))
-    return outcome
+    join_processes()
+    with ExitStack() as stack:
+
+        def own() -> FitJob:
+            job = _job(plan, resume=resume)
+            if is_first_process():
+                stack.enter_context(only_run(job.work))
+            return job
+
+        job = together(own, _digests)
+        outcome = fit(job, _tell)
+        if is_first_process():
+            write_atomically(job.folder / OUTCOME, dumps_readable(outcome.to_dict()))
+        return outcome
+
+
+def _digests(job: FitJob) -> dict[str, str]:
+    """Return what must be the same in all processes; a job names its plan and rows by digest."""
+    versions = {name: version(name) for name in ("torch", "transformers", "peft", "accelerate")}
+    return {
+        "job": sha256_file(job.work / JOB),
+        "version of a package": sha256_hex(dumps_readable(versions)),
+    }  # fmt: skip
 
 
 def _job(plan: Path, *, resume: bool) -> FitJob:
@@ -74,6 +105,12 @@ def _job(plan: Path, *, resume: bool) -> FitJob:
         told = "was prepared for another plan; run `teapot train --prepare` again"
         raise ConfigError(Problem(str(path), told))
     return FitJob.from_dict(value, TrainPlan.from_dict(loads(planned)), folder, resume=resume)
+
+
+def _leave() -> None:
+    from teapot_trainers.processes import leave_processes
+
+    leave_processes()
 
 
 def _tell(what: str, done: int, total: int | None) -> None:
