@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from safetensors import safe_open
 
 from teapot.usecases.train import WORK
+from teapot.workfolder import only_run
 from tests.support.basepackage import documented_files, install, write_package
 from tests.support.compositions import compose
 from tests.support.environment import own_key
@@ -20,6 +23,7 @@ from tests.support.project import chat_rows, write_config, write_module
 from tests.support.tinymodels import write_tiny_model
 
 ADAPTER = "adapter_model.safetensors"
+INTERRUPTED = "stopped; the same command with --resume goes on after the last checkpoint\n"
 TRAINING = {
     "epochs": 1, "lora_r": 4, "batch_size": 2, "gradient_accumulation": 2, "max_length": 512,
     "gradient_checkpointing": False,
@@ -166,3 +170,43 @@ def test_a_folder_with_something_else_is_refused(mix: Path) -> None:
     Path("cut", WORK).mkdir(parents=True)
     ran = train(*asked, "-o", "cut")
     assert ran.returncode == 6 and "say --resume or --finish, or remove it" in ran.stderr
+
+
+def lines_of(path: Path) -> int:
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def interrupted(number: signal.Signals, *arguments: str) -> tuple[int, str]:
+    """Begin a run in `cut`, send it a signal after two more steps, and return how it ends."""
+    metrics = Path("cut/metrics.jsonl")
+    before = lines_of(metrics)
+    with subprocess.Popen(
+        [sys.executable, "-m", "teapot", "train", *arguments], stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL, encoding="utf-8", env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    ) as running:  # fmt: skip
+        while running.poll() is None and lines_of(metrics) < before + 2:
+            time.sleep(0.02)
+        running.send_signal(number)
+        _, told = running.communicate()
+    return running.returncode, told
+
+
+def test_a_run_that_is_interrupted_says_how_to_go_on(mix: Path) -> None:
+    write_tiny_model(Path("tiny"), "apertus")
+    long = {**TRAINING, "epochs": 60}
+    compose(write_config(Path(), {"t/one": 1}, output="mix.jsonl", training=long))
+    asked = ("mix.config", "--base", "apertus", "--model", "tiny", "--device", "cpu", "--no-sign")
+    assert train(*asked, "-o", "whole").returncode == 0
+    cut = (*asked, "-o", "cut")
+    assert interrupted(signal.SIGINT, *cut) == (130, INTERRUPTED)
+    made = lines_of(Path("cut/metrics.jsonl"))
+    assert 0 < made < 120 and Path("cut", WORK, f"checkpoint-{made}").is_dir()
+    with only_run(Path("cut", WORK)):
+        ran = train(*cut, "--resume")
+    assert ran.returncode == 6 and "another run is at work in this folder" in ran.stderr
+    assert interrupted(signal.SIGTERM, *cut, "--resume") == (130, INTERRUPTED)
+    assert made < lines_of(Path("cut/metrics.jsonl")) < 120
+    ran = train(*cut, "--resume")
+    assert ran.returncode == 0, ran.stderr
+    for name in (ADAPTER, "metrics.jsonl", "loss.svg"):
+        assert Path("cut", name).read_bytes() == Path("whole", name).read_bytes(), name
