@@ -40,8 +40,8 @@ LAUNCHED = "accelerate launch -m teapot_trainers.run MODEL_DIR/plan.json, then -
               show_default=True, help="cpu is for tiny models.")  # fmt: skip
 @click.option("--save-steps", type=click.IntRange(min=1), default=100, show_default=True,
               help="Steps between two checkpoints.")  # fmt: skip
-@click.option("--report-to", multiple=True, metavar="NAME",
-              help="Report to tensorboard, wandb or trackio too.")  # fmt: skip
+@click.option("--report-to", multiple=True, type=click.Choice(["tensorboard", "wandb", "trackio"]),
+              help="Show the numbers of each step there too.")  # fmt: skip
 @click.option("--on-bad-row", type=click.Choice(["fail", "drop"]), default="fail",
               show_default=True,
               help="What becomes of a row that is too long, or cannot be written.")  # fmt: skip

@@ -12,6 +12,12 @@ from teapot.model.trainplan import TrainPlan
 Device = Literal["auto", "cpu", "cuda"]
 WORK, JOB, OUTCOME, ROWS = ".work", "job.json", "outcome.json", "rows.arrow"
 """The working folder in a model folder, what lies in it, and what a run says when it has ended."""
+TOKENIZER = "tokenizer"
+"""Where the working folder keeps the model's small files for a launcher's machines."""
+TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
+    "generation_config.json",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,8 +48,7 @@ class FitJob:
         """Return the job as JSON values, for another process to read."""
         return {
             "plan_sha256": plan_sha256, "weights": self.weights, "offline": self.offline,
-            "rows_sha256": self.rows_sha256, "tokenizer": str(self.tokenizer.resolve()),
-            "device": self.device, "save_steps": self.save_steps,
+            "rows_sha256": self.rows_sha256, "device": self.device, "save_steps": self.save_steps,
             "report_to": list(self.report_to),
         }  # fmt: skip
 
@@ -56,6 +61,6 @@ class FitJob:
             plan=plan, weights=value["weights"], offline=value["offline"],
             rows=folder / WORK / ROWS,
             rows_sha256=value["rows_sha256"], folder=folder, work=folder / WORK,
-            tokenizer=Path(value["tokenizer"]), device=value["device"], resume=resume,
+            tokenizer=folder / WORK / TOKENIZER, device=value["device"], resume=resume,
             save_steps=value["save_steps"], report_to=tuple(value["report_to"]),
         )  # fmt: skip

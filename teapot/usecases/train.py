@@ -16,7 +16,16 @@ from teapot.digest import sha256_file
 from teapot.errors import DataError, OutputError, Problem, TeapotError, UsageError
 from teapot.files import write_atomically
 from teapot.interfaces import Trainer
-from teapot.model.fitjob import JOB, OUTCOME, ROWS, WORK, Device, FitJob
+from teapot.model.fitjob import (
+    JOB,
+    OUTCOME,
+    ROWS,
+    TOKENIZER,
+    TOKENIZER_FILES,
+    WORK,
+    Device,
+    FitJob,
+)
 from teapot.model.trainoutcome import TrainOutcome
 from teapot.model.trainplan import TrainPlan
 from teapot.usecases.encode import EncodeOptions, write_rows
@@ -105,7 +114,12 @@ class _Run:
             raise
 
     def prepare(self) -> None:
-        """Encode, and write the job that a launcher's processes read."""
+        """Encode, and write what a launcher's processes read, on whichever machine they are."""
+        kept = self.folder / WORK / TOKENIZER
+        kept.mkdir(exist_ok=True)
+        for name in TOKENIZER_FILES:
+            if (self.prepared.model.folder / name).exists():
+                shutil.copyfile(self.prepared.model.folder / name, kept / name)
         job = self._job().to_dict(sha256_file(self.folder / PLAN))
         write_atomically(self.folder / WORK / JOB, dumps_readable(job))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from array import array
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from teapot.canonical import dumps_readable
 from teapot.digest import sha256_file
 from teapot.encodedfile import EncodedWriter
 from teapot.model.encoded import IGNORED, Encoded, EncodedRow
-from teapot.model.fitjob import JOB, WORK, FitJob
+from teapot.model.fitjob import JOB, TOKENIZER, TOKENIZER_FILES, WORK, FitJob
 from teapot.model.trainplan import Estimate, Hyperparameters, TrainPlan
 from teapot.plugins import load_trainer
 
@@ -74,5 +75,9 @@ def ready_folder(
     """Make a folder as `teapot train --prepare` leaves one, and return its plan."""
     job = ready_job(folder, model, numbers, **given)
     path = folder / "plan.json"
+    (job.work / TOKENIZER).mkdir()
+    for name in TOKENIZER_FILES:
+        if (model / name).exists():
+            shutil.copyfile(model / name, job.work / TOKENIZER / name)
     (job.work / JOB).write_bytes(dumps_readable(job.to_dict(sha256_file(path))))
     return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,7 @@ from accelerate.utils import DistributedType
 from torch import distributed
 from transformers import PrinterCallback, TrainingArguments
 
+from teapot.digest import sha256_file
 from teapot.encodedfile import read_encoded
 from teapot.errors import ConfigError, DataError, Problem
 from teapot.files import write_atomically
@@ -85,20 +87,21 @@ def _fit(job: FitJob, progress: Progress, *, is_spread: bool) -> TrainOutcome:
     arguments._n_gpu = 1  # other GPUs are for other processes, never for more rows a step
     start = together(lambda: _start(job), lambda made: {"checkpoint": digest_of(str(made.step))})
     longest = max(len(row.ids) for row in start.rows)
-    with memory_explained(job.plan.hyperparameters, device, longest=longest):
+    reporting = replace(job, report_to=job.report_to if is_first_process() else ())
+    with ExitStack() as stack:
+        opened = opened_trackers(reporting, start.step)
+        watch = Watch(job, progress, together(lambda: stack.enter_context(opened), lambda _: {}))
+        stack.enter_context(memory_explained(job.plan.hyperparameters, device, longest=longest))
         model = _model(job, device, is_spread=is_spread)
         base_weights = together(
             lambda: weight_digests(weights_of(job)),
             lambda found: {"base model": digest_of(repr(sorted(found.items())))},
         )
         require_isolation(model, start.rows, device)
-        reporting = replace(job, report_to=job.report_to if is_first_process() else ())
-        with opened_trackers(reporting, start.step) as trackers:
-            watch = Watch(job, progress, trackers)
-            trainer = _trainer(job, model, start.rows, watch, arguments)
-            watch.resume(start.checkpoint)
-            with saving_on_interrupt(watch):
-                trainer.train(resume_from_checkpoint=start.checkpoint and str(start.checkpoint))
+        trainer = _trainer(job, model, start.rows, watch, arguments)
+        watch.resume(start.checkpoint)
+        stack.enter_context(saving_on_interrupt(watch))
+        trainer.train(resume_from_checkpoint=start.checkpoint and str(start.checkpoint))
     if watch.is_stopped:
         raise Stopped
     outcome = _outcome(job, trainer, watch, device)
@@ -111,6 +114,12 @@ def _start(job: FitJob) -> _Start:
     if len(rows) != job.plan.rows:
         told = f"has {len(rows):,} rows, the plan is for {job.plan.rows:,}"
         raise DataError(Problem(str(job.rows), told))
+    tokenizer = job.tokenizer / "tokenizer.json"
+    if is_first_process() and not (
+        tokenizer.is_file() and sha256_file(tokenizer) == job.plan.tokenizer_sha256
+    ):
+        told = "is not the tokenizer.json that the rows were encoded with"
+        raise DataError(Problem(str(job.tokenizer), told))
     checkpoint = last_checkpoint(job.work, process_count())
     if checkpoint is not None and not job.resume:
         told = f"holds {checkpoint.name} of a run that has not ended; go on with --resume"
@@ -152,9 +161,7 @@ def _arguments(job: FitJob) -> TrainingArguments:
     processes = process_count()
     require_device(job.device)
     if os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true":
-        told = (
-            "DeepSpeed is not supported: its checkpoints are pickles (docs/adr/0018-deepspeed.md)"
-        )
+        told = "DeepSpeed is not supported: its checkpoints are pickles (see docs/adr/0018)"
         raise ConfigError(f"{told}; FSDP shares weights too: --use_fsdp --fsdp_version 2")
     if numbers.effective_batch % processes:
         told = (
