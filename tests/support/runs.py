@@ -18,7 +18,7 @@ from torch import distributed
 from teapot.errors import TeapotError
 from teapot.model.fitjob import OUTCOME, WORK
 from teapot_trainers.checkpoints import last_checkpoint
-from teapot_trainers.processes import leave_processes
+from teapot_trainers.processes import leave_processes, process_count
 from teapot_trainers.run import run
 
 RANK = int(os.environ.get("RANK", "0"))
@@ -43,16 +43,21 @@ def main() -> None:
 
 def cut(folder: Path) -> None:
     """Keep what a run has made as `whole-…`, and let its last checkpoint be lost."""
-    distributed.barrier()
+    _wait()
     if RANK == 0:
-        newest = last_checkpoint(folder / WORK, distributed.get_world_size())
+        newest = last_checkpoint(folder / WORK, process_count())
         assert newest is not None
         shutil.rmtree(newest)
         for path in (*folder.glob("*.safetensors"), folder / "metrics.jsonl"):
             path.rename(path.with_name(f"whole-{path.name}"))
         shutil.copyfile(folder / "whole-metrics.jsonl", folder / "metrics.jsonl")
         (folder / OUTCOME).unlink()
-    distributed.barrier()
+    _wait()
+
+
+def _wait() -> None:
+    if distributed.is_initialized():
+        distributed.barrier()
 
 
 main()

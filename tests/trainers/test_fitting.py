@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -77,12 +78,13 @@ def metrics(made: FitJob) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (made.folder / METRICS).read_text().splitlines()]
 
 
-def interrupted_at(step: int) -> Progress:
-    """Return progress that interrupts the run while it makes a step."""
+def interrupted_at(step: int, *signals: signal.Signals) -> Progress:
+    """Return progress that sends signals to the run while it makes a step; SIGINT by default."""
 
     def told(what: str, done: int, total: int | None) -> None:
         if done == step:
-            os.kill(os.getpid(), signal.SIGINT)
+            for number in signals or (signal.SIGINT,):
+                os.kill(os.getpid(), number)
 
     return told
 
@@ -141,11 +143,14 @@ def test_the_adapter_loads_on_the_base_and_changes_what_it_says(job: Make) -> No
     assert float((after - before).abs().max()) > 0.1
 
 
-def test_an_interrupted_run_goes_on_to_the_same_bytes(job: Make) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_goes_on_to_the_same_bytes(number: signal.Signals, job: Make) -> None:
     whole, cut = job(), job()
     outcome = fit(whole)
+    before = signal.getsignal(number)
     with pytest.raises(Stopped):
-        fit(cut, interrupted_at(3))
+        fit(cut, interrupted_at(3, number))
+    assert signal.getsignal(number) is before
     checkpoint = last_checkpoint(cut.work)
     assert checkpoint is not None and checkpoint.name in ("checkpoint-3", "checkpoint-4")
     assert not (cut.folder / "adapter_model.safetensors").exists()
@@ -154,6 +159,66 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(job: Make) -> None:
     assert (cut.folder / adapter).read_bytes() == (whole.folder / adapter).read_bytes()
     assert metrics(cut) == metrics(whole)
     assert (resumed.tokens, resumed.final_loss) == (outcome.tokens, outcome.final_loss)
+
+
+def test_a_second_interrupt_ends_the_run_at_once(job: Make) -> None:
+    made = job()
+    with pytest.raises(KeyboardInterrupt) as raised:
+        fit(made, interrupted_at(3, signal.SIGTERM, signal.SIGINT))
+    assert not isinstance(raised.value, Stopped)
+    checkpoint = last_checkpoint(made.work)
+    assert checkpoint is not None and checkpoint.name == "checkpoint-2"
+
+
+def test_under_a_launcher_a_second_interrupt_changes_nothing(
+    job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    made = job()
+    with pytest.raises(Stopped):
+        fit(made, interrupted_at(3, signal.SIGINT, signal.SIGINT, signal.SIGTERM))
+    checkpoint = last_checkpoint(made.work)
+    assert checkpoint is not None and checkpoint.name == "checkpoint-4"
+
+
+def test_a_run_in_another_thread_makes_the_same_bytes(job: Make) -> None:
+    one, other = job(), job()
+    fit(one)
+    thread = threading.Thread(target=fit, args=(other,))
+    thread.start()
+    thread.join()
+    adapter = "adapter_model.safetensors"
+    assert (other.folder / adapter).read_bytes() == (one.folder / adapter).read_bytes()
+
+
+def test_memory_that_is_used_up_is_told_with_what_needs_less(job: Make) -> None:
+    def told(what: str, done: int, total: int | None) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+    with pytest.raises(ConfigError) as raised:
+        fit(job(), told)
+    assert str(raised.value) == (
+        "the memory of cpu is used up in micro-batches of at most 64 tokens; the longest row has "
+        "28; try training.gradient_checkpointing true, then a smaller training.max_length, or "
+        "--use_fsdp on several GPUs"
+    )
+
+
+def test_a_checkpoint_that_a_process_has_not_written_is_left_out(job: Make) -> None:
+    made = job()
+    with pytest.raises(Stopped):
+        fit(made, interrupted_at(3))
+    checkpoint = last_checkpoint(made.work)
+    assert checkpoint is not None and checkpoint.name == "checkpoint-4"
+    (checkpoint / "process-0" / "random.safetensors").unlink()
+    other = last_checkpoint(made.work)
+    assert other is not None and other.name == "checkpoint-2"
+
+
+def test_deepspeed_is_refused(job: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    with pytest.raises(ConfigError, match="its checkpoints are pickles"):
+        fit(job())
 
 
 def test_resuming_where_there_is_no_checkpoint_begins_anew(job: Make) -> None:

@@ -34,9 +34,7 @@ def _advice(numbers: Hyperparameters, device: torch.device, longest: int) -> str
         told += f": {held / 1e9:.1f} of {whole / 1e9:.1f} GB"
     told += f" in micro-batches of at most {tokens:,} tokens; the longest row has {longest:,}"
     ways = []
-    if tokens > longest:
-        ways.append(f"training.micro_batch_tokens {longest}")
     if numbers.gradient_checkpointing is False:
         ways.append("training.gradient_checkpointing true")
-    ways.append("a smaller training.max_length, or a GPU with more memory")
-    return f"{told}; try {', then '.join(ways)}"
+    ways.append("a smaller training.max_length")
+    return f"{told}; try {', then '.join(ways)}, or --use_fsdp on several GPUs"

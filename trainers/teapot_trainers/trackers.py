@@ -52,7 +52,11 @@ def require_trackers(names: tuple[str, ...]) -> None:
 
 @contextmanager
 def opened_trackers(job: FitJob, after_step: int) -> Iterator[tuple[Tracker, ...]]:
-    """Give the trackers of a job; a run that goes on after a step goes on in them too."""
+    """Give the trackers of a job; a run that goes on after a step goes on in them too.
+
+    Raises:
+        UsageError: one does not take the run, for want of a login for example.
+    """
     with ExitStack() as stack:
         made = []
         for name in job.report_to:
@@ -119,22 +123,28 @@ class _WeightsAndBiases:
     """Logs to the user's account, or to files where WANDB_MODE is offline."""
 
     def __init__(self, job: FitJob, after_step: int) -> None:
-        import wandb
+        with redirect_stdout(sys.stderr):  # it keeps the one that it finds
+            import wandb
 
         place = logs_folder(job.folder) / "wandb"
         place.mkdir(parents=True, exist_ok=True)
         kept = place / "teapot-run-id"
         if not after_step or not kept.exists():
             kept.write_text(secrets.token_hex(4), encoding="utf-8")
-        self._run = wandb.init(
-            project=os.environ.get("WANDB_PROJECT", _PROJECT), name=_name(job), dir=str(place),
-            id=kept.read_text(encoding="utf-8"), resume="allow", config=told_of(job),
-            settings=wandb.Settings(
-                console="off", silent=True, disable_git=True, disable_code=True, save_code=False,
-                x_disable_meta=True, x_disable_machine_info=True, x_disable_stats=True,
-                x_save_requirements=False,
-            ),
+        settings = wandb.Settings(
+            console="off", silent=True, host="-", disable_git=True, disable_code=True,
+            save_code=False, x_disable_meta=True, x_disable_machine_info=True,
+            x_disable_stats=True, x_save_requirements=False,
         )  # fmt: skip
+        try:
+            with redirect_stdout(sys.stderr):
+                self._run = wandb.init(
+                    project=os.environ.get("WANDB_PROJECT", _PROJECT), name=_name(job),
+                    id=kept.read_text(encoding="utf-8"), resume="allow", dir=str(place),
+                    config=told_of(job), settings=settings,
+                )  # fmt: skip
+        except wandb.Error as error:
+            raise UsageError(f"--report-to wandb: {' '.join(str(error).split())}") from error
 
     def log(self, line: Told) -> None:
         """Log the numbers of a step."""
@@ -165,8 +175,10 @@ class _Trackio:
 
     def close(self) -> None:
         """Write what is left."""
+        import trackio
+
         with redirect_stdout(sys.stderr):
-            self._run.finish()
+            trackio.finish()
 
 
 _TRACKERS: dict[str, Callable[[FitJob, int], Tracker]] = {
