@@ -1,13 +1,20 @@
-"""`teapot train` for real: tiny models with random weights, on the CPU, by the command line."""
+"""`teapot train` for real: tiny models with random weights, on the CPU, by the command line.
+
+A process that trains takes ten seconds to import all that it needs, so there is one for each base;
+every other command runs in the tests' own process.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,42 +26,100 @@ from teapot.workfolder import only_run
 from tests.support.basepackage import documented_files, install, write_package
 from tests.support.compositions import compose
 from tests.support.environment import own_key
+from tests.support.machine import said
 from tests.support.project import chat_rows, write_config, write_module
 from tests.support.tinymodels import write_tiny_model
 
+# PEFT calls what the newest transformers has given another name.
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 ADAPTER = "adapter_model.safetensors"
 INTERRUPTED = "stopped; the same command with --resume goes on after the last checkpoint\n"
+ASKED = ("mix.config", "--base", "apertus", "--model", "tiny", "--device", "cpu")
 TRAINING = {
     "epochs": 1, "lora_r": 4, "batch_size": 2, "gradient_accumulation": 2, "max_length": 512,
     "gradient_checkpointing": False,
 }  # fmt: skip
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ran:
+    """What a command ended with."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+Teapot = Callable[..., Ran]
+Trained = Callable[[str], Ran]
+
+
+def write_mix(folder: Path) -> None:
+    """Write a small signed composition into a folder, and who is trusted there."""
+    (folder / "teapot.allowed_signers").write_text(f"alice {own_key().public.ssh}\n")
+    write_module(folder, "t/one", chat_rows("a", 6))
+    compose(write_config(folder, {"t/one": 1}, output="mix.jsonl", training=TRAINING))
+
+
 @pytest.fixture
 def mix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small signed composition in the working folder, and who is trusted."""
     monkeypatch.chdir(tmp_path)
-    Path("teapot.allowed_signers").write_text(f"alice {own_key().public.ssh}\n")
-    write_module(Path(), "t/one", chat_rows("a", 6))
-    compose(write_config(Path(), {"t/one": 1}, output="mix.jsonl", training=TRAINING))
+    write_mix(Path())
     return tmp_path
 
 
-def train(*arguments: str, packages: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run `teapot train` in the working folder, with packages of a third party where given."""
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Ran]]:
+    """What trains a base once, and gives the folder with the mix, and what the command said."""
+    done: dict[str, tuple[Path, Ran]] = {}
+
+    def make(base: str) -> tuple[Path, Ran]:
+        if base not in done:
+            folder = tmp_path_factory.mktemp(base)
+            write_mix(folder)
+            write_tiny_model(folder / "tiny", base)
+            asked = ("mix.config", "--base", base, "--model", "tiny", "--device", "cpu")
+            done[base] = folder, in_process("train", *asked, folder=folder)
+        return done[base]
+
+    return make
+
+
+@pytest.fixture
+def trained(
+    made: Callable[[str], tuple[Path, Ran]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Trained:
+    """What gives a copy of a trained model with its mix, as the working folder."""
+
+    def copied(base: str) -> Ran:
+        folder, ran = made(base)
+        monkeypatch.chdir(shutil.copytree(folder, tmp_path / "work"))
+        return ran
+
+    return copied
+
+
+@pytest.fixture
+def teapot(capsys: pytest.CaptureFixture[str]) -> Teapot:
+    """What runs a command in the tests' own process."""
+
+    def done(*arguments: str) -> Ran:
+        code, out, err = said(capsys, *arguments)
+        return Ran(code=code, stdout=out, stderr=err)
+
+    return done
+
+
+def in_process(*arguments: str, folder: Path, packages: Path | None = None) -> Ran:
+    """Run a command in a process of its own, with packages of a third party where given."""
     path = [str(packages)] if packages else []
-    return subprocess.run(
-        [sys.executable, "-m", "teapot", "train", *arguments], encoding="utf-8", check=False,
-        capture_output=True,
+    ran = subprocess.run(
+        [sys.executable, "-m", "teapot", *arguments], encoding="utf-8", check=False,
+        capture_output=True, cwd=folder,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path), "HF_HUB_OFFLINE": "1"},
     )  # fmt: skip
-
-
-def teapot(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "teapot", *arguments], encoding="utf-8", check=False,
-        capture_output=True,
-    )  # fmt: skip
+    return Ran(code=ran.returncode, stdout=ran.stdout, stderr=ran.stderr)
 
 
 def origin(folder: Path) -> dict[str, Any]:
@@ -63,10 +128,11 @@ def origin(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("base", ["apertus", "llama"])
-def test_a_base_is_trained_on_the_composition_of_a_config(base: str, mix: Path) -> None:
-    write_tiny_model(Path("tiny"), base)
-    ran = train("mix.config", "--base", base, "--model", "tiny", "--device", "cpu")
-    assert (ran.returncode, ran.stderr) == (0, ""), ran.stderr
+def test_a_base_is_trained_on_the_composition_of_a_config(
+    base: str, trained: Trained, teapot: Teapot
+) -> None:
+    ran = trained(base)
+    assert (ran.code, ran.stderr) == (0, ""), ran.stderr
     folder = Path(f"mix-{base}")
     plan = json.loads((folder / "plan.json").read_bytes())
     assert (plan["rows"], plan["optimizer_steps"]) == (6, 2)
@@ -76,7 +142,7 @@ def test_a_base_is_trained_on_the_composition_of_a_config(base: str, mix: Path) 
     assert ran.stdout.startswith(f"model     {folder}\ntrained   2 steps, ")
     for command in ("verify", "audit"):
         told = teapot(command, str(folder))
-        assert told.returncode == 0, told.stdout + told.stderr
+        assert told.code == 0, told.stdout + told.stderr
     card = (folder / "README.md").read_text()
     assert plan["manifest_sha256"] in card and "t/one" in card
     walked = json.loads(teapot("audit", str(folder), "--example", "2", "--json").stdout)
@@ -84,33 +150,28 @@ def test_a_base_is_trained_on_the_composition_of_a_config(base: str, mix: Path) 
     assert len((folder / "metrics.jsonl").read_text().splitlines()) == 2
 
 
-def test_the_documented_package_of_a_third_party_trains(mix: Path) -> None:
+def test_the_documented_package_of_a_third_party_trains(
+    mix: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     packages = mix / "packages"
     write_package(packages, "tea_base")
     install(packages, "tea_base")
-    program = (
-        "import sys; from pathlib import Path\n"
-        "from tests.support.tinymodels import write_tiny_model\n"
-        "template = sys.argv[1].replace('{%- generation -%}', '')\n"
-        "template = template.replace('{%- endgeneration -%}', '')\n"
-        "template = template.replace('base.end_of_turn', 'eos_token')\n"
-        "write_tiny_model(Path('tiny'), 'tea', template=template)\n"
-    )
-    root = Path(__file__).parents[2]
-    subprocess.run(
-        [sys.executable, "-c", program, documented_files()["tea_base/training.jinja"]], check=True,
-        capture_output=True, env={**os.environ, "PYTHONPATH": f"{packages}{os.pathsep}{root}"},
-    )  # fmt: skip
-    ran = train("mix.config", "--base", "tea", "--model", "tiny", "--device", "cpu",
-                packages=packages)  # fmt: skip
-    assert (ran.returncode, ran.stderr) == (0, ""), ran.stderr
+    template = documented_files()["tea_base/training.jinja"].replace("{%- generation -%}", "")
+    template = template.replace("{%- endgeneration -%}", "")
+    template = template.replace("base.end_of_turn", "eos_token")
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(str(packages))
+        write_tiny_model(Path("tiny"), "tea", template=template)
+    asked = ("mix.config", "--base", "tea", "--model", "tiny", "--device", "cpu")
+    ran = in_process("train", *asked, folder=mix, packages=packages)
+    assert (ran.code, ran.stderr) == (0, ""), ran.stderr
     assert (Path("mix-tea") / ADAPTER).exists()
 
 
-def test_each_link_of_a_trained_model_that_is_tampered_with_is_named(mix: Path) -> None:
-    write_tiny_model(Path("tiny"), "apertus")
-    ran = train("mix.config", "--base", "apertus", "--model", "tiny", "--device", "cpu")
-    assert ran.returncode == 0, ran.stderr
+def test_each_link_of_a_trained_model_that_is_tampered_with_is_named(
+    trained: Trained, teapot: Teapot
+) -> None:
+    assert trained("apertus").code == 0
     folder = Path("mix-apertus")
     for path, command in [
         *((folder / name, "verify") for name in (ADAPTER, "plan.json", "README.md",
@@ -122,54 +183,51 @@ def test_each_link_of_a_trained_model_that_is_tampered_with_is_named(mix: Path) 
         changed[len(kept) // 2] ^= 1
         path.write_bytes(changed)
         told = teapot(command, str(folder))
-        assert told.returncode == 1, f"{path}: {told.stdout}{told.stderr}"
+        assert told.code == 1, f"{path}: {told.stdout}{told.stderr}"
         assert "FAULT" in told.stdout or path.name in told.stderr, path
         path.write_bytes(kept)
-    assert teapot("verify", str(folder)).returncode == 0
-    again = train("mix.config", "--base", "apertus", "--model", "tiny", "--device", "cpu",
-                  "--resume")  # fmt: skip
-    assert again.returncode == 2 and "holds no run that was prepared" in again.stderr
-    assert teapot("verify", str(folder)).returncode == 0
+    assert teapot("verify", str(folder)).code == 0
+    again = teapot("train", *ASKED, "--resume")
+    assert again.code == 2 and "holds no run that was prepared" in again.stderr
+    assert teapot("verify", str(folder)).code == 0
 
 
-def test_a_model_that_nobody_signs_says_so(mix: Path) -> None:
+def test_a_model_that_nobody_signs_says_so(mix: Path, teapot: Teapot) -> None:
     write_tiny_model(Path("tiny"), "apertus")
-    asked = ("mix.config", "--base", "apertus", "--model", "tiny", "--device", "cpu")
-    ran = train(*asked, "--no-sign")
-    assert ran.returncode == 0 and "unsigned: nobody vouches for this" in ran.stdout
+    ran = teapot("train", *ASKED, "--no-sign")
+    assert ran.code == 0 and "unsigned: nobody vouches for this" in ran.stdout
     assert not Path("mix-apertus/model.sig").exists()
-    assert teapot("verify", "mix-apertus").returncode == 4
+    assert teapot("verify", "mix-apertus").code == 4
 
 
-def test_nothing_is_trained_where_a_check_fails(mix: Path) -> None:
+def test_nothing_is_trained_where_a_check_fails(mix: Path, teapot: Teapot) -> None:
     write_tiny_model(Path("tiny"), "llama")
-    ran = train("mix.config", "--base", "apertus", "--model", "tiny", "--device", "cpu")
-    assert ran.returncode == 1 and "NOT READY: model" in ran.stdout
+    ran = teapot("train", *ASKED)
+    assert ran.code == 1 and "NOT READY: model" in ran.stdout
     assert not Path("mix-apertus").exists()
 
 
-def test_without_a_gpu_nothing_half_written_stays(mix: Path) -> None:
+def test_without_a_gpu_nothing_half_written_stays(mix: Path, teapot: Teapot) -> None:
     write_tiny_model(Path("tiny"), "apertus")
-    ran = train("mix.config", "--base", "apertus", "--model", "tiny")
-    assert ran.returncode == 2 and "or say --device cpu for a tiny model" in ran.stderr
+    ran = teapot("train", "mix.config", "--base", "apertus", "--model", "tiny")
+    assert ran.code == 2 and "or say --device cpu for a tiny model" in ran.stderr
     assert sorted(path.name for path in Path("mix-apertus").iterdir()) == [
         "plan.json", "system-prompt.txt"
     ]  # fmt: skip
 
 
-def test_a_folder_with_something_else_is_refused(mix: Path) -> None:
+def test_a_folder_with_something_else_is_refused(mix: Path, teapot: Teapot) -> None:
     write_tiny_model(Path("tiny"), "apertus")
     Path("taken").mkdir()
     Path("taken/thesis.txt").write_text("mine")
-    asked = ("mix.config", "--base", "apertus", "--model", "tiny", "--device", "cpu")
-    ran = train(*asked, "-o", "taken")
+    ran = teapot("train", *ASKED, "-o", "taken")
     told = "error: taken: is not empty (thesis.txt); choose another folder with --output\n"
-    assert (ran.returncode, ran.stderr) == (6, told)
-    ran = train(*asked, "-o", "taken", "--resume")
-    assert ran.returncode == 2 and "holds no run that was prepared" in ran.stderr
+    assert (ran.code, ran.stderr) == (6, told)
+    ran = teapot("train", *ASKED, "-o", "taken", "--resume")
+    assert ran.code == 2 and "holds no run that was prepared" in ran.stderr
     Path("cut", WORK).mkdir(parents=True)
-    ran = train(*asked, "-o", "cut")
-    assert ran.returncode == 6 and "say --resume or --finish, or remove it" in ran.stderr
+    ran = teapot("train", *ASKED, "-o", "cut")
+    assert ran.code == 6 and "say --resume or --finish, or remove it" in ran.stderr
 
 
 def lines_of(path: Path) -> int:
@@ -191,22 +249,23 @@ def interrupted(number: signal.Signals, *arguments: str) -> tuple[int, str]:
     return running.returncode, told
 
 
-def test_a_run_that_is_interrupted_says_how_to_go_on(mix: Path) -> None:
+def test_a_run_that_is_interrupted_says_how_to_go_on(mix: Path, teapot: Teapot) -> None:
     write_tiny_model(Path("tiny"), "apertus")
     long = {**TRAINING, "epochs": 60}
     compose(write_config(Path(), {"t/one": 1}, output="mix.jsonl", training=long))
-    asked = ("mix.config", "--base", "apertus", "--model", "tiny", "--device", "cpu", "--no-sign")
-    assert train(*asked, "-o", "whole").returncode == 0
-    cut = (*asked, "-o", "cut")
+    cut = (*ASKED, "--no-sign", "-o", "cut")
     assert interrupted(signal.SIGINT, *cut) == (130, INTERRUPTED)
     made = lines_of(Path("cut/metrics.jsonl"))
     assert 0 < made < 120 and Path("cut", WORK, f"checkpoint-{made}").is_dir()
     with only_run(Path("cut", WORK)):
-        ran = train(*cut, "--resume")
-    assert ran.returncode == 6 and "another run is at work in this folder" in ran.stderr
+        ran = teapot("train", *cut, "--resume")
+    assert ran.code == 6 and "another run is at work in this folder" in ran.stderr
     assert interrupted(signal.SIGTERM, *cut, "--resume") == (130, INTERRUPTED)
     assert made < lines_of(Path("cut/metrics.jsonl")) < 120
-    ran = train(*cut, "--resume")
-    assert ran.returncode == 0, ran.stderr
+    ended, whole = (
+        in_process("train", *asked, folder=mix)
+        for asked in ((*cut, "--resume"), (*ASKED, "--no-sign", "-o", "whole"))
+    )
+    assert (ended.code, whole.code) == (0, 0), ended.stderr + whole.stderr
     for name in (ADAPTER, "metrics.jsonl", "loss.svg"):
         assert Path("cut", name).read_bytes() == Path("whole", name).read_bytes(), name

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from teapot.model.fitjob import JOB, OUTCOME, WORK
+from teapot_trainers.run import main
 from tests.support.compositions import compose
 from tests.support.environment import own_key
+from tests.support.machine import said
 from tests.support.project import chat_rows, write_config, write_module
 from tests.support.tinymodels import write_tiny_model
 
@@ -20,7 +22,8 @@ TRAINING = {
     "epochs": 2, "lora_r": 4, "batch_size": 2, "gradient_accumulation": 2, "max_length": 512,
     "gradient_checkpointing": False,
 }  # fmt: skip
-ASKED = ("mix.config", "--base", "apertus", "--model", "tiny", "--device", "cpu", "-o")
+ASKED = ("train", "mix.config", "--base", "apertus", "--model", "tiny", "--device", "cpu", "-o")
+Capture = pytest.CaptureFixture[str]
 ADAPTER = "adapter_model.safetensors"
 RUN = ("-m", "teapot_trainers.run")
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
@@ -49,12 +52,12 @@ def losses(folder: str) -> list[float]:
     return [json.loads(line)["loss"] for line in lines]
 
 
-def test_two_processes_make_the_steps_of_one(mix: Path) -> None:
+def test_two_processes_make_the_steps_of_one(mix: Path, capsys: Capture) -> None:
     for folder, launcher in (
         ("one", RUN), ("two", (*TORCHRUN, "2", *RUN)),
     ):  # fmt: skip
-        ran = python("-m", "teapot", "train", *ASKED, folder, "--prepare")
-        assert ran.returncode == 0 and "ready for a launcher" in ran.stdout, ran.stderr
+        code, out, err = said(capsys, *ASKED, folder, "--prepare")
+        assert code == 0 and "ready for a launcher" in out, err
         ran = python(*launcher, f"{folder}/plan.json")
         assert ran.returncode == 0, ran.stderr
     one, two = losses("one"), losses("two")
@@ -62,16 +65,15 @@ def test_two_processes_make_the_steps_of_one(mix: Path) -> None:
     assert two == pytest.approx(one, rel=0.01)
     told = [json.loads(Path(name, OUTCOME).read_bytes()) for name in ("one", "two")]
     assert told[0]["tokens"] == told[1]["tokens"]
-    ran = python("-m", "teapot", "train", *ASKED, "two", "--finish")
-    assert ran.returncode == 0, ran.stderr
+    code, _, err = said(capsys, *ASKED, "two", "--finish")
+    assert code == 0, err
     assert Path("two", ADAPTER).exists() and not Path("two", WORK).exists()
 
 
-def test_what_is_not_ready_is_told(mix: Path) -> None:
-    ran = python("-m", "teapot", "train", *ASKED, "three", "--prepare")
-    assert ran.returncode == 0
-    ran = python("-m", "teapot", "train", *ASKED, "three", "--finish")
-    assert ran.returncode == 2 and "the run has not come to its end" in ran.stderr
+def test_what_is_not_ready_is_told(mix: Path, capsys: Capture) -> None:
+    assert said(capsys, *ASKED, "three", "--prepare")[0] == 0
+    code, _, err = said(capsys, *ASKED, "three", "--finish")
+    assert code == 2 and "the run has not come to its end" in err
     plan = Path("three/plan.json")
     kept = plan.read_bytes()
     plan.write_bytes(kept.replace(b'"seed": 42', b'"seed": 43'))
@@ -79,12 +81,12 @@ def test_what_is_not_ready_is_told(mix: Path) -> None:
     assert ran.returncode == 2 and "was prepared for another plan" in ran.stderr
     plan.write_bytes(kept)
     Path("three", WORK, JOB).unlink()
-    ran = python(*RUN, str(plan))
-    assert ran.returncode == 2 and "run `teapot train --prepare` first" in ran.stderr
+    assert main([str(plan)]) == 2
+    assert "run `teapot train --prepare` first" in capsys.readouterr().err
 
 
-def test_an_outcome_of_other_rows_is_refused(mix: Path) -> None:
-    python("-m", "teapot", "train", *ASKED, "four", "--prepare")
+def test_an_outcome_of_other_rows_is_refused(mix: Path, capsys: Capture) -> None:
+    assert said(capsys, *ASKED, "four", "--prepare")[0] == 0
     path = Path("four", OUTCOME)
     outcome = {
         "steps": 4, "final_loss": "1.0", "tokens": 1, "supervised": 1, "seconds": 1,
@@ -92,12 +94,11 @@ def test_an_outcome_of_other_rows_is_refused(mix: Path) -> None:
         "versions": {},
     }  # fmt: skip
     path.write_text(json.dumps(outcome))
-    ran = python("-m", "teapot", "train", *ASKED, "four", "--finish")
-    assert ran.returncode == 1
-    assert "tells of other rows than the verified data gives" in ran.stderr
+    code, _, err = said(capsys, *ASKED, "four", "--finish")
+    assert code == 1 and "tells of other rows than the verified data gives" in err
     path.write_text('{"steps": 4}')
-    ran = python("-m", "teapot", "train", *ASKED, "four", "--finish")
-    assert ran.returncode == 1 and "is no outcome of a run" in ran.stderr
+    code, _, err = said(capsys, *ASKED, "four", "--finish")
+    assert code == 1 and "is no outcome of a run" in err
     Path("four", WORK, JOB).write_text("[")
-    ran = python(*RUN, "four/plan.json")
-    assert ran.returncode == 2 and "is not strict JSON" in ran.stderr
+    assert main(["four/plan.json"]) == 2
+    assert "is not strict JSON" in capsys.readouterr().err
