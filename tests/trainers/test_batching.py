@@ -59,7 +59,8 @@ def test_micro_batches_keep_order_and_budget(lengths: list[int], budget: int) ->
 
 @pytest.fixture(scope="module", params=["apertus", "llama"])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder = write_tiny_model(tmp_path_factory.mktemp("tiny") / request.param, request.param)
+    folder = tmp_path_factory.mktemp("tiny") / request.param
+    write_tiny_model(folder, request.param, vocab_size=1024)
     return AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="sdpa"
     )

@@ -37,10 +37,10 @@ Make = Callable[..., FitJob]
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a tiny model for each base."""
+    """A folder with a tiny model for each base, which knows the ids of the rows and few more."""
     folder = tmp_path_factory.mktemp("models")
     for name in ("apertus", "llama"):
-        write_tiny_model(folder / name, name)
+        write_tiny_model(folder / name, name, vocab_size=1024)
     return folder
 
 
