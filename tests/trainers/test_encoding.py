@@ -19,7 +19,7 @@ from teapot.plugins import load_trainer, trainer_names
 from teapot_trainers.encoding import encode_row, encode_rows
 from teapot_trainers.tokenization import BaseTokenizer, read_tokenizer
 from tests.support.tokenizers import tokenizer_json, tokenizer_of
-from tests.trainers.test_properties import CONVERSATIONS
+from tests.trainers.test_properties import CONVERSATIONS, TRAINERS
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "chat-templates"
 tokenizer_for: Callable[[str], BaseTokenizer] = lru_cache(tokenizer_of)
@@ -71,7 +71,7 @@ def test_what_is_trained_of_a_vector_is_its_supervised_pieces(
 @pytest.mark.parametrize("name", trainer_names())
 def test_any_conversation_is_masked_to_the_token_or_refused(name: str, messages: list[Any]) -> None:
     tokenizer = tokenizer_for(name)
-    rendered = load_trainer(name)[0].render(messages)
+    rendered = TRAINERS[name].render(messages)
     try:
         encoded = encode_row(tokenizer, rendered)
     except DataError as error:
@@ -85,7 +85,7 @@ def test_any_conversation_is_masked_to_the_token_or_refused(name: str, messages:
 @given(st.lists(CONVERSATIONS, max_size=5))
 def test_rows_encoded_together_are_those_encoded_alone(rows: list[Any]) -> None:
     tokenizer = tokenizer_for("apertus")
-    rendered = [load_trainer("apertus")[0].render(messages) for messages in rows]
+    rendered = [TRAINERS["apertus"].render(messages) for messages in rows]
     assert encode_rows(tokenizer, rendered) == [encode_row(tokenizer, row) for row in rendered]
 
 
