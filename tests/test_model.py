@@ -35,7 +35,7 @@ def _config(**keys: Any) -> Config:
     return Config.from_dict({"license": {"allowed": "all"}, "modules": {"m": True}, **keys})
 
 
-@pytest.mark.parametrize("value", set(_values()), ids=lambda value: value.__name__)
+@pytest.mark.parametrize("value", dict.fromkeys(_values()), ids=lambda value: value.__name__)
 def test_what_crosses_borders_is_frozen(value: Any) -> None:
     assert value.__dataclass_params__.frozen
     assert hasattr(value, "__slots__")
