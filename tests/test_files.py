@@ -162,15 +162,18 @@ def test_interrupt_and_termination_leave_nothing(tmp_path: Path) -> None:
     write_module(tmp_path, "t/a", chat_rows("a", 60_000))
     config = write_config(tmp_path, {"t/a": 1})
     for number in (signal.SIGINT, signal.SIGTERM):
+        # A shell's background jobs ignore SIGINT, and so would all that they start; what is handled
+        # here is at its default in a new program.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         run = subprocess.Popen(
             [sys.executable, "-m", "teapot", "compose", str(config), "-o", "out.jsonl"],
             cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-            # A shell's background jobs ignore SIGINT, and so would all that they start.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one thread
         )  # fmt: skip
+        signal.signal(signal.SIGINT, before)
         working = OutputPaths(tmp_path / "out.jsonl").run_folder
         spool = working / "lines.spool"
         while not (spool.exists() and spool.stat().st_size):  # in the middle of the rows
+            assert run.poll() is None, "it ended before it could be interrupted"
             time.sleep(0.01)
         run.send_signal(number)
         assert "interrupted; no file was left half-written" in run.communicate()[1]
