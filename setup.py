@@ -2,16 +2,20 @@
 
 from setuptools import Extension, setup
 
+
+def compiled(name: str) -> Extension:
+    """Return a module of `teapot` in C; without a compiler or OpenSSL, Python does the same."""
+    return Extension(
+        f"teapot.{name}",
+        [f"teapot/{name}.c"],
+        libraries=["crypto"],
+        define_macros=[("Py_LIMITED_API", "0x030B0000")],
+        py_limited_api=True,
+        optional=True,
+    )
+
+
 setup(
-    ext_modules=[
-        Extension(
-            "teapot._batches",
-            ["teapot/_batches.c"],
-            libraries=["crypto"],
-            define_macros=[("Py_LIMITED_API", "0x030B0000")],
-            py_limited_api=True,
-            optional=True,  # without a compiler or OpenSSL's headers, Python does the same
-        )
-    ],
+    ext_modules=[compiled("_batches"), compiled("_rows")],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

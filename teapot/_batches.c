@@ -74,6 +74,23 @@ hash_counted_lines(const unsigned char *at, const unsigned char *stop, Py_ssize_
 }
 
 static PyObject *
+count_line_ends(PyObject *module, PyObject *argument)
+{
+    Py_buffer view;
+    Py_ssize_t lines;
+    const unsigned char *start;
+
+    if (PyObject_GetBuffer(argument, &view, PyBUF_SIMPLE) < 0)
+        return NULL;
+    start = view.buf;
+    Py_BEGIN_ALLOW_THREADS
+    lines = count_lines(start, start + view.len);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&view);
+    return PyLong_FromSsize_t(lines);
+}
+
+static PyObject *
 hash_lines(PyObject *module, PyObject *argument)
 {
     Py_buffer view;
@@ -160,7 +177,54 @@ subtree_root(PyObject *module, PyObject *argument)
     return root;
 }
 
+/* Write the digests of rows of `width` bytes, each behind the same prefix. */
+static int
+hash_all_rows(const unsigned char *prefix, size_t size, const unsigned char *row, size_t width,
+              Py_ssize_t rows, unsigned char *digests)
+{
+    EVP_MD_CTX *begun = new_hasher(), *hasher = new_hasher();
+    int done = begun != NULL && hasher != NULL && EVP_DigestUpdate(begun, prefix, size);
+
+    for (; done && rows > 0; rows--, row += width, digests += DIGEST_BYTES)
+        done = EVP_MD_CTX_copy_ex(hasher, begun) && EVP_DigestUpdate(hasher, row, width)
+            && EVP_DigestFinal_ex(hasher, digests, NULL);
+    EVP_MD_CTX_free(begun);
+    EVP_MD_CTX_free(hasher);
+    return done;
+}
+
+static PyObject *
+hash_rows(PyObject *module, PyObject *arguments)
+{
+    Py_buffer prefix, view;
+    PyObject *digests = NULL;
+    Py_ssize_t width, rows;
+    int done;
+
+    if (!PyArg_ParseTuple(arguments, "y*y*n", &prefix, &view, &width))
+        return NULL;
+    if (width <= 0 || view.len % width) {
+        PyErr_SetString(PyExc_ValueError, "expected whole rows of the given width");
+    } else if ((digests = PyBytes_FromStringAndSize(NULL, view.len / width * DIGEST_BYTES))) {
+        unsigned char *room = (unsigned char *)PyBytes_AsString(digests);
+
+        rows = view.len / width;
+        Py_BEGIN_ALLOW_THREADS
+        done = hash_all_rows(prefix.buf, prefix.len, view.buf, width, rows, room);
+        Py_END_ALLOW_THREADS
+        if (!done) {
+            Py_CLEAR(digests);
+            PyErr_SetString(PyExc_RuntimeError, "OpenSSL could not hash the rows");
+        }
+    }
+    PyBuffer_Release(&prefix);
+    PyBuffer_Release(&view);
+    return digests;
+}
+
 static PyMethodDef methods[] = {
+    {"count_lines", count_line_ends, METH_O, NULL},
+    {"hash_rows", hash_rows, METH_VARARGS, NULL},
     {"hash_lines", hash_lines, METH_O, NULL},
     {"subtree_root", subtree_root, METH_O, NULL},
     {NULL, NULL, 0, NULL},

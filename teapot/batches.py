@@ -10,15 +10,39 @@ from hashlib import sha256
 
 from teapot.digest import DIGEST_BYTES, split_digests
 
-__all__ = ["Block", "hash_lines", "hash_lines_in_python", "subtree_root", "subtree_root_in_python"]
+__all__ = [
+    "Block", "count_lines", "count_lines_in_python", "hash_lines", "hash_lines_in_python",
+    "hash_rows", "hash_rows_in_python", "subtree_root", "subtree_root_in_python",
+]  # fmt: skip
 
 Block = bytes | bytearray | memoryview
+
+
+def count_lines_in_python(block: Block) -> int:
+    """Return how many lines end in a block."""
+    return bytes(block).count(b"\n")
 
 
 def hash_lines_in_python(block: Block) -> bytes:
     """Return the digests of all lines that end in a block, without their LF, end to end."""
     *lines, _ = bytes(block).split(b"\n")
     return b"".join([sha256(line).digest() for line in lines])
+
+
+def hash_rows_in_python(prefix: Block, rows: Block, width: int) -> bytes:
+    """Return the digests of `prefix` with each of the rows, `width` bytes each, end to end.
+
+    Raises:
+        ValueError: the rows are not whole.
+    """
+    if width <= 0 or len(rows) % width:
+        raise ValueError("expected whole rows of the given width")
+    begun, view, digests = sha256(prefix), memoryview(rows), bytearray()
+    for start in range(0, len(view), width):
+        hasher = begun.copy()
+        hasher.update(view[start : start + width])
+        digests += hasher.digest()
+    return bytes(digests)
 
 
 def subtree_root_in_python(digests: Block) -> bytes:
@@ -38,6 +62,8 @@ def subtree_root_in_python(digests: Block) -> bytes:
 
 
 try:
-    from teapot._batches import hash_lines, subtree_root
+    from teapot._batches import count_lines, hash_lines, hash_rows, subtree_root
 except ImportError:
+    count_lines = count_lines_in_python
     hash_lines, subtree_root = hash_lines_in_python, subtree_root_in_python
+    hash_rows = hash_rows_in_python

@@ -1,4 +1,4 @@
-"""Pass two: copies canonical lines into the output in rank order, hashing what it writes."""
+"""Pass two: puts the lines of records into the output in rank order, hashing what it writes."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy
 
-from teapot.batches import hash_lines
 from teapot.contents import ContentsFacts, hash_contents
 from teapot.digest import HashingWriter
 from teapot.index import RecordIndex
+from teapot.inorder import in_order
 from teapot.interfaces import Progress
 from teapot.merkle import MerkleTree
 from teapot.mixing import Mix
-from teapot.sorted_digests import sorted_once
-from teapot.spool import LineSpool
+from teapot.sorted_digests import DigestSorter
+from teapot.spool import Origins
 
-_BATCH_LINES = 256
+_BATCH_LINES = 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,23 +30,24 @@ class DataFacts:
     merkle_root: str
 
 
-def write_data(mix: Mix, spool: LineSpool, path: Path, progress: Progress) -> DataFacts:
+def write_data(
+    mix: Mix, origins: Origins, path: Path, progress: Progress, *, workers: int = 1
+) -> DataFacts:
     """Write every line of the mix to `path` and return what was written.
 
     The record digest, which is a leaf of the tree, is the SHA-256 of a line without its LF.
+
+    Raises:
+        DataError: a source is not what it was when it was read.
     """
-    tree = MerkleTree()
-    total = len(mix.order)
-    with path.open("wb", buffering=1 << 20) as file:
+    tree, total = MerkleTree(), len(mix.order)
+    batches = (mix.order[at : at + _BATCH_LINES] for at in range(0, total, _BATCH_LINES))
+    with path.open("wb") as file:
         writer = HashingWriter(file)
-        for start in range(0, total, _BATCH_LINES):
-            lines = [
-                spool.line(record) for record in mix.order[start : start + _BATCH_LINES].tolist()
-            ]
-            block = b"\n".join((*lines, b""))
-            tree.extend_digests(hash_lines(block))
-            writer.write(block)
-            progress("write", start + len(lines), total)
+        for lines, digests in in_order(origins.gather, batches, workers):
+            tree.extend_digests(digests)
+            writer.write(lines)
+            progress("write", tree.leaves, total)
     return DataFacts(
         sha256=writer.hexdigest(),
         bytes=writer.bytes_written,
@@ -57,6 +58,10 @@ def write_data(mix: Mix, spool: LineSpool, path: Path, progress: Progress) -> Da
 
 def contents_of(index: RecordIndex, mix: Mix) -> ContentsFacts:
     """Return how many contents the data file has, and the tree over them."""
-    kept = numpy.unique(mix.order)
-    contents = sorted_once(index.digest_keys()[kept].astype(">u8").tobytes())
-    return hash_contents([contents])
+    is_kept = numpy.zeros(len(index), dtype=numpy.bool_)
+    is_kept[mix.order] = True
+    with DigestSorter(len(mix.order)) as sorter:
+        for start, entries in index.chunks():
+            contents = entries["content"][is_kept[start : start + len(entries)]]
+            sorter.add(contents.tobytes())
+        return hash_contents(sorter.blocks())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, BinaryIO, Literal, Protocol, runtime_checkable
 
 from teapot.errors import DataError
 from teapot.model.base import Base
@@ -63,6 +63,40 @@ class SourceReader(Protocol):
 
     def identity(self) -> SourceIdentity:
         """Return what was read; valid once the rows are exhausted."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some lines of JSON Lines, each whole; or, with a `fault`, one row that could not be read.
+
+    `offset` is where the lines begin in a file that can be read again, None where there is none.
+    """
+
+    data: bytes | memoryview
+    offset: int | None = None
+    fault: Fault | None = None
+
+    @property
+    def again(self) -> bool:
+        """Return whether the lines can be read again."""
+        return self.offset is not None
+
+
+@runtime_checkable
+class BlockReader(Protocol):
+    """A reader of JSON Lines that gives them in blocks too, for whoever takes many rows at once."""
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield all rows, in order, some megabytes at a time."""
+        ...
+
+    def again(self) -> BinaryIO | None:
+        """Return the file that blocks come from, opened to read them again, if they can be."""
+        ...
+
+    def identity(self) -> SourceIdentity:
+        """Return what was read; valid once the blocks are exhausted."""
         ...
 
 

@@ -25,8 +25,8 @@ from teapot.claims import Claims
 from teapot.contents import hash_contents
 from teapot.datafile import open_beside
 from teapot.errors import DataError, Problem
+from teapot.fates import LEDGER, NOT_DRAWN
 from teapot.index import DIGEST_BYTES
-from teapot.ledger import LEDGER, NOT_DRAWN
 from teapot.ledgerdigest import LedgerDigest
 from teapot.ledgerguard import (
     BATCH_ROWS,

@@ -13,7 +13,7 @@ from pyarrow import parquet
 from teapot import processes
 from teapot.datafile import open_beside
 from teapot.errors import DataError, Problem
-from teapot.ledger import LEDGER
+from teapot.fates import LEDGER
 
 BATCH_ROWS = 8192
 _MAX_GROUP_ROWS = 1 << 17

@@ -12,9 +12,8 @@ from typing import Any
 
 from teapot.errors import ConfigError, Problem
 from teapot.licensing import parse_license
-from teapot.model.module import Module
+from teapot.model.module import MIXED, Module
 from teapot.model.record import Fault
-from teapot.records import MIXED
 from teapot.schemas import schema_faults, shown
 from teapot.strictyaml import Path_, YamlDocument, read_yaml
 

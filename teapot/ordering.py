@@ -12,20 +12,34 @@ No random-number stream is used, so nothing but these values decides choice and 
 from __future__ import annotations
 
 from hashlib import sha256
+from typing import Any
+
+import numpy
+from numpy.typing import NDArray
+
+from teapot.batches import hash_rows
 
 DRAW_LABEL = b"teapot/draw/v1"
 ORDER_LABEL = b"teapot/order/v1"
+_ROW = numpy.dtype([("content", "u1", (32,)), ("occurrence", ">u4"), ("copy", ">u4")])
 
 
 class Ranker:
-    """Ranks for one label, seed and module; the shared prefix is hashed once."""
+    """Ranks for one label, seed and module."""
 
     def __init__(self, label: bytes, seed: int, module: str) -> None:
-        self._prefix = sha256(b"\0".join((label, str(seed).encode(), module.encode(), b"")))
+        self._prefix = b"\0".join((label, str(seed).encode(), module.encode(), b""))
 
     def rank(self, content_digest: bytes, occurrence: int = 0, copy: int = 0) -> bytes:
         """Return the 32-byte rank of one copy of one record."""
-        hasher = self._prefix.copy()
-        hasher.update(content_digest)
-        hasher.update(occurrence.to_bytes(4, "big") + copy.to_bytes(4, "big"))
-        return hasher.digest()
+        numbers = occurrence.to_bytes(4, "big") + copy.to_bytes(4, "big")
+        return sha256(self._prefix + content_digest + numbers).digest()
+
+    def ranks(
+        self, contents: NDArray[numpy.uint8], occurrences: NDArray[Any], copy: int = 0
+    ) -> NDArray[numpy.uint8]:
+        """Return the ranks of one copy of many records, shape (n, 32) as their content digests."""
+        rows = numpy.empty(len(contents), dtype=_ROW)
+        rows["content"], rows["occurrence"], rows["copy"] = contents, occurrences, copy
+        ranks = hash_rows(self._prefix, rows.data.cast("B"), _ROW.itemsize)
+        return numpy.frombuffer(ranks, dtype=numpy.uint8).reshape(-1, 32)

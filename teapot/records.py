@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from teapot.canonical import CanonicalError, dumps, dumps_plain, kind_of, loads, plain
 from teapot.checks.builtin import is_clean, uncovered
+from teapot.checks.length import LengthCheck
 from teapot.commonrow import CommonRowMaker, record_line, takes_the_short_way
 from teapot.digest import sha256
 from teapot.interfaces import Check
-from teapot.licensing import LicenseJudge
+from teapot.licensing import LicenseJudge, LicenseVerdict
 from teapot.messages import Turns, read_turns
-from teapot.model.module import FieldMap, Module, ReasoningPolicy, SourceSpec, SystemPrompt
+from teapot.model.module import MIXED, FieldMap, Module, ReasoningPolicy, SourceSpec, SystemPrompt
 from teapot.model.record import Dropped, Example, Fault, Message, Record, Row
 from teapot.repairs import repair_messages
+from teapot.rowscan import CommonRows, common_rows
 from teapot.thinking import has_thought, strip_thought, with_thought
-
-MIXED = "mixed"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,10 +47,27 @@ class RecordMaker:
         self._uncovered: Sequence[Check] = uncovered(options.checks)
         self._ignored = frozenset(module.ignore_message_keys)
         self._reasoning: ReasoningPolicy = "strip" if options.strip_think else module.reasoning
-        self._tail = b',"module":%b,"source":%b' % (dumps(module.name), dumps(source.id))
+        self._tail = tail_of(module, source)
         self._common: CommonRowMaker | None = None
         if takes_the_short_way(module, [*options.checks], strip_think=options.strip_think):
             self._common = CommonRowMaker(module, self._tail, options.licenses, self._license_of)
+
+    def common_rows(self) -> CommonRows | None:
+        """Return what compiled code makes alone of JSON Lines; None where a plug-in must look."""
+        if not all(isinstance(check, LengthCheck) for check in self._uncovered):
+            return None
+        default = self._options.licenses.judge(self._license_of({}))
+        return common_rows(
+            replace(self._module, reasoning=self._reasoning), self._source, self._tail,
+            default=default if isinstance(default, LicenseVerdict) else None,
+        )  # fmt: skip
+
+    def teach(self, row: Row, common: CommonRows) -> None:
+        """Let `common` know how a row says its licence, where that may enter."""
+        said = row.get(self._module.fields.license or "license")
+        verdict = self._options.licenses.judge(said)
+        if isinstance(verdict, LicenseVerdict) and verdict.allowed:
+            common.learn(said, verdict)
 
     def make(self, row: Row) -> Example | Dropped:
         """Return the example that `row` makes, or why it makes none."""
@@ -151,6 +168,11 @@ class RecordMaker:
             characters=sum([len(message["content"]) for message in record.messages]),
             repairs=repairs, digest_before=digest_before, messages=record.messages,
         )  # fmt: skip
+
+
+def tail_of(module: Module, source: SourceSpec) -> bytes:
+    """Return the end of each line of a source, without the last brace."""
+    return b',"module":%b,"source":%b' % (dumps(module.name), dumps(source.id))
 
 
 def _content(messages: list[Message], tools: list[Any] | None) -> tuple[bytes, bytes, bytes | None]:

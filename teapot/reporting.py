@@ -8,7 +8,8 @@ import numpy
 from numpy.typing import NDArray
 
 from teapot.errors import counted
-from teapot.mixing import Mix
+from teapot.index import NO_RECORD, Entries
+from teapot.mixing import NO_TWIN, Mix
 from teapot.model.module import SourceSpec
 from teapot.model.recipe import FORMAT, Recipe, RecipeModule, RecipeSource
 from teapot.model.report import Amount, MixReport, ModuleReport, SourceReport, decimal_text
@@ -21,13 +22,13 @@ Counts = NDArray[numpy.int64]
 
 def report_mix(resolved: ResolvedMix, found: Survey, mix: Mix, *, tokens: bool) -> MixReport:
     """Return the numbers of a mix; token counts are None unless a tokenizer counted."""
-    copies = numpy.bincount(mix.order, minlength=len(found.index))
-    modules = tuple(_module(m, found, mix, copies, tokens=tokens) for m in resolved.modules)
+    amounts = _Amounts(found, mix, tokens=tokens)
+    modules = tuple(_module(module, found, mix, amounts) for module in resolved.modules)
     return MixReport(
         modules=modules,
         sources=tuple(found.sources),
-        licenses=_licenses(found, copies, tokens=tokens),
-        total=_amount(found, copies, slice(None), tokens=tokens),
+        licenses=amounts.of_licenses(),
+        total=amounts.total(),
         duplicate_groups=mix.duplicate_groups,
         duplicate_records=mix.duplicate_records,
         warnings=(*resolved.warnings, *_warnings(resolved, found, modules)),
@@ -50,15 +51,13 @@ def make_recipe(resolved: ResolvedMix, found: Survey) -> Recipe:
     )
 
 
-def _module(
-    module: ModuleInMix, found: Survey, mix: Mix, copies: Counts, *, tokens: bool
-) -> ModuleReport:
+def _module(module: ModuleInMix, found: Survey, mix: Mix, amounts: _Amounts) -> ModuleReport:
     tally, share = found.tallies[module.name], mix.shares[module.name]
     span = found.index.spans[module.name]
     part = slice(span.start, span.stop)
-    amount = _amount(found, copies, part, tokens=tokens)
-    twins = int((mix.twins[part] >= 0).sum())
-    kept = int((copies[part] > 0).sum())
+    amount = amounts.of_module(module.name)
+    twins = int((mix.twins[part] != NO_TWIN).sum())
+    kept = int((amounts.copies[part] > 0).sum())
     dropped = dict(tally.dropped)
     if twins:
         dropped[_DUPLICATE] = twins
@@ -71,25 +70,42 @@ def _module(
     )  # fmt: skip
 
 
-def _amount(found: Survey, copies: Counts, part: slice, *, tokens: bool) -> Amount:
-    def total(column: object) -> int:
-        values: Counts = numpy.asarray(column, dtype=numpy.int64)[part]
-        return int(values @ copies[part])
+class _Amounts:
+    """The lines, characters and tokens of a mix by module and licence, counted in passing."""
 
-    return Amount(
-        lines=int(copies[part].sum()),
-        characters=total(found.index.characters),
-        tokens=total(found.index.tokens) if tokens else None,
-    )
+    def __init__(self, found: Survey, mix: Mix, *, tokens: bool) -> None:
+        index = found.index
+        self.copies = numpy.bincount(mix.order, minlength=len(index))
+        shape = (len(index.source_names), len(index.license_names), 3)
+        self._sums = numpy.zeros(shape, dtype=numpy.int64)
+        self._modules = [name.partition(" ")[0] for name in index.source_names]
+        self._licenses, self._tokens = index.license_names, tokens
+        for start, entries in index.chunks():
+            is_usable = entries["state"] != NO_RECORD
+            self._add(entries[is_usable], self.copies[start : start + len(entries)][is_usable])
 
+    def of_module(self, name: str) -> Amount:
+        """Return what the lines of one module amount to."""
+        return self._amount(self._sums[[module == name for module in self._modules]])
 
-def _licenses(found: Survey, copies: Counts, *, tokens: bool) -> dict[str, Amount]:
-    codes = numpy.asarray(found.index.licenses, dtype=numpy.int64)
-    amounts = {
-        name: _amount(found, numpy.where(codes == code, copies, 0), slice(None), tokens=tokens)
-        for code, name in enumerate(found.index.license_names)
-    }
-    return {name: amount for name, amount in sorted(amounts.items()) if amount.lines}
+    def of_licenses(self) -> dict[str, Amount]:
+        """Return what the lines of each licence amount to, where it has any."""
+        amounts = {
+            name: self._amount(self._sums[:, [code]]) for code, name in enumerate(self._licenses)
+        }
+        return {name: amount for name, amount in sorted(amounts.items()) if amount.lines}
+
+    def total(self) -> Amount:
+        """Return what all lines amount to."""
+        return self._amount(self._sums)
+
+    def _add(self, entries: Entries, copies: Counts) -> None:
+        rows = numpy.stack((copies, copies * entries["characters"], copies * entries["tokens"]), 1)
+        numpy.add.at(self._sums, (entries["source"], entries["license"]), rows)
+
+    def _amount(self, sums: Counts) -> Amount:
+        lines, characters, tokens = sums.reshape(-1, 3).sum(axis=0).tolist()
+        return Amount(lines=lines, characters=characters, tokens=tokens if self._tokens else None)
 
 
 def _warnings(resolved: ResolvedMix, found: Survey, modules: tuple[ModuleReport, ...]) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from teapot.configfile import ConfigFile, load_config
 from teapot.errors import ConfigError, Problem, UsageError
+from teapot.inorder import processors
 from teapot.interfaces import Progress, RowWatcher, silent
 from teapot.model.config import BadRowPolicy, Config
 from teapot.model.module import Module, SourceSpec
@@ -20,7 +21,8 @@ from teapot.modulefile import ModuleFile, ModulePlaces
 class MixOptions:
     """What the command line adds to a config; None leaves the config's word.
 
-    `watcher` sees every row that could be parsed, as it was read.
+    `watcher` sees every row that could be parsed, as it was read. `workers` threads judge rows and
+    make lines; whatever their number, the bytes are the same.
     """
 
     modules: Sequence[Path] = ()
@@ -32,6 +34,7 @@ class MixOptions:
     cache: Path | None = None
     progress: Progress = silent
     watcher: RowWatcher | None = None
+    workers: int = field(default_factory=processors)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

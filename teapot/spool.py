@@ -1,42 +1,81 @@
-"""Where pass one puts the canonical lines and pass two finds them: one file, read by offset."""
+"""Where the lines of records are found again: in the source they came from, or in a spool.
+
+A line that compiled code made of a row of a plain file is not kept: it is made again from the row,
+and its digest compared. Any other line lies in the spool, a file without a name.
+"""
 
 from __future__ import annotations
 
 import os
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from teapot.digest import sha256
-from teapot.index import RecordIndex
+import numpy
+
+from teapot.errors import DataError, Problem
+from teapot.index import SPOOLED, Numbers, RecordIndex
+from teapot.parts import Part
+from teapot.rowscan import CommonRows, gather_lines
 
 
-class LineSpool:
-    """Lines end to end in a file; `index` holds where each begins and how long it is."""
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The file that a source's rows can be read from again, and what makes lines of them."""
 
-    def __init__(self, path: Path, index: RecordIndex) -> None:
-        self._file: BinaryIO = path.open("w+b", buffering=1 << 20)
+    file: BinaryIO | None
+    rules: CommonRows | None
+
+
+class Origins:
+    """The origins of all sources, in the order of the index, and the spool that they share."""
+
+    def __init__(self, folder: Path, index: RecordIndex) -> None:
         self._index = index
-        self._offset = 0
+        self._spool = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  # see close
+        self._spooled_bytes = 0
+        self._origins: list[Origin] = []
 
-    def add(self, line: bytes) -> None:
-        """Append the line of the record that was indexed last."""
-        self._file.write(line)
-        self._index.place(self._offset, len(line))
-        self._offset += len(line)
+    def place(self, part: Part) -> None:
+        """Keep the lines of a part that cannot be made again, and say where they lie."""
+        is_spooled = part.entries["state"] == SPOOLED
+        part.entries["offset"][is_spooled] += numpy.uint64(self._spooled_bytes)
+        data = memoryview(part.lines)
+        while data:
+            written = os.write(self._spool.fileno(), data)
+            self._spooled_bytes += written
+            data = data[written:]
 
-    def flush(self) -> None:
-        """Make all lines readable."""
-        self._file.flush()
+    def add(self, origin: Origin) -> None:
+        """Add the origin of the source that was read last."""
+        self._origins.append(origin)
 
-    def line(self, record: int) -> bytes:
-        """Return the line of one record."""
-        index = self._index
-        return os.pread(self._file.fileno(), index.lengths[record], index.offsets[record])
+    def gather(self, records: Numbers) -> tuple[bytes, bytes]:
+        """Return the lines of records, each with its LF, and their digests, end to end.
 
-    def line_digest(self, record: int) -> bytes:
-        """Return the SHA-256 of one record's line."""
-        return sha256(self.line(record))
+        Raises:
+            DataError: a row is not what it was when it was read.
+        """
+        given = tuple(
+            (
+                -1 if origin.file is None else origin.file.fileno(),
+                self._spool.fileno(),
+                None if origin.rules is None else origin.rules.rules.given,
+            )
+            for origin in self._origins
+        )
+        lines, digests, done = gather_lines(self._index.fileno(), records, given)
+        if done < len(records):
+            entry = self._index.entry(int(records[done]))
+            where = f"{self._index.source_names[entry['source']]}:{entry['row']}"
+            told = "the row is not what it was when it was read: the file changed; run again"
+            raise DataError(Problem(where, told))
+        return lines, digests
 
     def close(self) -> None:
-        """Close the file; its folder is the caller's to remove."""
-        self._file.close()
+        """Close all files."""
+        self._spool.close()
+        for origin in self._origins:
+            if origin.file is not None:
+                origin.file.close()

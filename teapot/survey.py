@@ -1,35 +1,39 @@
-"""Pass one: reads every source once, judges every row, and keeps a compact index of what is usable.
+"""Pass one: reads every source once, judges every row, and keeps what it found in the index.
 
-This is the hot path of the whole tool: what happens per row happens here and in `records`.
+Blocks are read and hashed in order, made into parts in threads, and put together in order, so that
+neither the number of threads nor the size of blocks changes anything.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy
 
-from teapot.digest import sha256
 from teapot.errors import BadRowsError, DataError, PluginError, Problem, counted
-from teapot.index import RecordIndex
-from teapot.interfaces import Check, RowWatcher, SourceContext, SourceReader
+from teapot.index import NO_RECORD, RecordIndex, prefixes_of
+from teapot.inorder import in_order
+from teapot.interfaces import BlockReader, Check, RowWatcher, SourceContext, SourceReader
 from teapot.ledger import LedgerSpool
 from teapot.licensing import LicensePolicy
 from teapot.model.module import SourceSpec
-from teapot.model.record import Dropped, Example, Fault
+from teapot.model.record import Dropped, Fault, Row
 from teapot.model.report import SourceReport
+from teapot.partmaker import PartMaker
+from teapot.parts import Part
 from teapot.plugins import Plugin
 from teapot.records import RecordMaker, RecordOptions
 from teapot.resolve import MixOptions, ModuleInMix, ResolvedMix
 from teapot.sourcemap import SourceMap
-from teapot.spool import LineSpool
+from teapot.spool import Origin, Origins
 from teapot.tokens import TokenCounter
 
 SHOWN_BAD_ROWS = 20
 SHOWN_EXAMPLES = 3
+_PART_ROWS = 2048
 
 
 @dataclass(slots=True)
@@ -49,7 +53,7 @@ class Tally:
 class Survey:
     """What pass one found."""
 
-    index: RecordIndex = field(default_factory=RecordIndex)
+    index: RecordIndex
     tallies: dict[str, Tally] = field(default_factory=dict)
     sources: list[SourceReport] = field(default_factory=list)
     plugins: dict[str, Plugin] = field(default_factory=dict)
@@ -57,10 +61,9 @@ class Survey:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sinks:
-    """Where lines and outcomes go; when a mix is only planned, no more than the lines' digests."""
+    """Where outcomes go beside the index; when a mix is only planned, nowhere."""
 
-    lines: LineSpool | None = None
-    line_digests: bytearray | None = None
+    origins: Origins | None = None
     ledger: LedgerSpool | None = None
     tokens: TokenCounter | None = None
 
@@ -96,20 +99,17 @@ def survey(
             cache=options.cache,
             progress=options.progress,
         )
-        reading = _Reading(module, found, sinks, options.watcher)
+        reading = _Reading(module, found, sinks, options)
         for spec in module.sources:
             reader, plugin = _opened(module, spec, places, context, mix.pins)
             if plugin is not None:
                 found.plugins[f"source {plugin.name}"] = plugin
-            reading.read(spec, reader, RecordMaker(module.module, spec, record_options))
+            maker = RecordMaker(module.module, spec, record_options)
+            parts = PartMaker(maker, sinks.tokens, alone=options.watcher is not None)
+            reading.read(spec, reader, parts)
         reading.end()
     _judge_bad_rows(mix, found)
     _refuse_empty(mix, found)
-
-
-def unparsed(fault: Fault) -> Dropped:
-    """Return what becomes of a row that could not be parsed."""
-    return Dropped(reason=fault.code, detail=str(fault), shown=fault.shown())
 
 
 def _opened(
@@ -131,34 +131,22 @@ class _Reading:
     """Reads the sources of one module."""
 
     def __init__(
-        self, module: ModuleInMix, found: Survey, sinks: Sinks, watcher: RowWatcher | None
+        self, module: ModuleInMix, found: Survey, sinks: Sinks, options: MixOptions
     ) -> None:
         self._module = module
         self._found = found
         self._sinks = sinks
-        self._watcher = watcher
+        self._options = options
         self._tally = found.tallies[module.name] = Tally()
-        self._ids = array("q")
 
-    def read(self, spec: SourceSpec, reader: SourceReader, maker: RecordMaker) -> None:
+    def read(self, spec: SourceSpec, reader: SourceReader, maker: PartMaker) -> None:
         """Read one source to its end."""
-        name, tally = self._module.name, self._tally
-        ledger, watcher = self._sinks.ledger, self._watcher
+        name, first = self._module.name, 0
         self._found.index.begin_source(f"{name} {spec.id}")
-        for number, row in reader:
-            tally.read += 1
-            if isinstance(row, Fault):
-                outcome: Example | Dropped = unparsed(row)
-            else:
-                outcome = maker.make(row)
-                if watcher is not None:
-                    watcher(name, spec.id, number, row)
-            if isinstance(outcome, Example):
-                self._keep(outcome, number)
-            else:
-                self._drop(outcome, spec, number)
-            if ledger is not None:
-                ledger.add(name, spec.id, number, outcome)
+        for part in self._parts(spec, reader, maker):
+            part.entries["row"] += first
+            self._take(part, spec)
+            first += len(part.entries)
         identity = reader.identity()
         self._found.sources.append(
             SourceReport(
@@ -170,31 +158,55 @@ class _Reading:
 
     def end(self) -> None:
         """Close the module and count its ids that stand on rows of unlike content."""
-        self._found.index.end_module(self._module.name)
-        if self._ids:
-            ids = numpy.frombuffer(self._ids, dtype=numpy.int64)
-            if len(numpy.unique(ids)) == len(ids):
-                return
-            span = self._found.index.spans[self._module.name]
-            contents = self._found.index.digest_keys(span)[:, 0].astype(numpy.int64)
-            unlike = numpy.unique(numpy.stack((ids, contents)), axis=1).shape[1]
-            self._tally.repeated_ids = unlike - len(numpy.unique(ids))
+        index = self._found.index
+        index.end_module(self._module.name)
+        span = index.spans[self._module.name]
+        is_usable = index.column("state", span) != NO_RECORD
+        ids = index.column("id_hash", span)[is_usable]
+        if len(numpy.unique(ids)) == len(ids):
+            return
+        contents = numpy.concatenate(
+            [prefixes_of(entries["content"]) for _, entries in index.chunks(span)]
+        )[is_usable]
+        unlike = numpy.unique(numpy.stack((ids, contents)), axis=1).shape[1]
+        self._tally.repeated_ids = unlike - len(numpy.unique(ids))
 
-    def _keep(self, example: Example, number: int) -> None:
+    def _parts(self, spec: SourceSpec, reader: SourceReader, maker: PartMaker) -> Iterator[Part]:
+        """Yield what the source's blocks make, in order; note where their lines lie."""
+        watcher, origins = self._options.watcher, self._sinks.origins
+        blocks = reader if watcher is None and isinstance(reader, BlockReader) else None
+        if origins is not None:
+            again = blocks.again() if blocks is not None and maker.common is not None else None
+            origins.add(Origin(again, maker.common))
+        if blocks is not None:
+            yield from in_order(maker.of_block, blocks.blocks(), self._options.workers)
+        elif watcher is not None:
+            yield from map(maker.of_rows, _batches(self._watched(spec, reader, watcher)))
+        else:
+            yield from map(maker.of_rows, _batches(row for _, row in reader))
+
+    def _watched(
+        self, spec: SourceSpec, reader: SourceReader, watcher: RowWatcher
+    ) -> Iterator[Row | Fault]:
+        for number, row in reader:
+            if not isinstance(row, Fault):
+                watcher(self._module.name, spec.id, number, row)
+            yield row
+
+    def _take(self, part: Part, spec: SourceSpec) -> None:
         tally, sinks = self._tally, self._sinks
-        tally.usable += 1
-        if example.repairs:
-            tally.repaired.update(example.repairs)
-        tokens = sinks.tokens.count(example.messages) if sinks.tokens is not None else 0
-        self._found.index.add(
-            example.content_digest, example.license, row=number,
-            characters=example.characters, tokens=tokens,
-        )  # fmt: skip
-        if sinks.lines is not None:
-            sinks.lines.add(example.line)
-        if sinks.line_digests is not None:
-            sinks.line_digests.extend(sha256(example.line))
-        self._ids.append(hash(example.id))
+        tally.read += len(part.entries)
+        tally.usable += int((part.entries["state"] != NO_RECORD).sum())
+        for place, odd in part.odd.items():
+            if isinstance(odd, Dropped):
+                self._drop(odd, spec, int(part.entries["row"][place]))
+            else:
+                tally.repaired.update(odd.repairs)
+        if sinks.origins is not None:
+            sinks.origins.place(part)
+        self._found.index.extend(part.entries, part.licenses)
+        if sinks.ledger is not None:
+            sinks.ledger.add(part)
 
     def _drop(self, dropped: Dropped, spec: SourceSpec, number: int) -> None:
         tally = self._tally
@@ -206,6 +218,11 @@ class _Reading:
             place = f"{self._module.name} {spec.id}:{number}"
             shown = f" (id {dropped.id})" if dropped.id else ""
             tally.bad_rows.append(Problem(place, dropped.shown + shown))
+
+
+def _batches(rows: Iterator[Row | Fault]) -> Iterator[list[Row | Fault]]:
+    while batch := list(islice(rows, _PART_ROWS)):
+        yield batch
 
 
 def _judge_bad_rows(mix: ResolvedMix, found: Survey) -> None:

@@ -16,10 +16,18 @@ from hypothesis import strategies as st
 
 import teapot.batches
 from teapot import _batches
-from teapot.batches import Block, hash_lines_in_python, subtree_root_in_python
+from teapot.batches import (
+    Block,
+    count_lines_in_python,
+    hash_lines_in_python,
+    hash_rows_in_python,
+    subtree_root_in_python,
+)
 
 Hashing = Callable[[Block], bytes]
 both_lines = pytest.mark.parametrize("hash_lines", [_batches.hash_lines, hash_lines_in_python])
+both_counts = pytest.mark.parametrize("count_lines", [_batches.count_lines, count_lines_in_python])
+both_rows = pytest.mark.parametrize("hash_rows", [_batches.hash_rows, hash_rows_in_python])
 both_roots = pytest.mark.parametrize(
     "subtree_root", [_batches.subtree_root, subtree_root_in_python]
 )
@@ -35,6 +43,8 @@ def _naive_root(entries: list[bytes]) -> bytes:
 
 
 def test_what_teapot_uses_is_compiled_here() -> None:
+    assert teapot.batches.count_lines is _batches.count_lines
+    assert teapot.batches.hash_rows is _batches.hash_rows
     assert teapot.batches.hash_lines is _batches.hash_lines
     assert teapot.batches.subtree_root is _batches.subtree_root
 
@@ -44,8 +54,34 @@ def test_without_the_compiled_part_python_does_the_same(monkeypatch: pytest.Monk
     monkeypatch.delattr(teapot, "_batches")
     monkeypatch.delitem(sys.modules, "teapot.batches")
     plain = importlib.import_module("teapot.batches")
+    assert plain.count_lines is plain.count_lines_in_python
     assert plain.hash_lines is plain.hash_lines_in_python
+    assert plain.hash_rows is plain.hash_rows_in_python
     assert plain.subtree_root is plain.subtree_root_in_python
+
+
+@both_counts
+@given(block=_BLOCKS)
+def test_each_line_that_ends_is_counted(count_lines: Callable[[Block], int], block: bytes) -> None:
+    assert count_lines(block) == block.count(b"\n")
+
+
+@both_rows
+@given(prefix=st.binary(max_size=200), rows=st.lists(st.binary(min_size=7, max_size=7)))
+def test_each_row_is_hashed_behind_the_prefix(
+    hash_rows: Callable[[Block, Block, int], bytes], prefix: bytes, rows: list[bytes]
+) -> None:
+    hashed = b"".join(sha256(prefix + row).digest() for row in rows)
+    assert hash_rows(prefix, b"".join(rows), 7) == hashed
+
+
+@both_rows
+@pytest.mark.parametrize("width", [3, 0, -1])
+def test_rows_that_are_not_whole_are_refused(
+    hash_rows: Callable[[Block, Block, int], bytes], width: int
+) -> None:
+    with pytest.raises(ValueError, match="whole rows"):
+        hash_rows(b"", b"1234", width)
 
 
 @both_lines

@@ -3,17 +3,20 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from hashlib import sha256
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from teapot.index import RecordIndex
+from teapot.index import ENTRY, SPOOLED, RecordIndex
 from teapot.mixing import Mix, lines_of_records, plan_mix
 from teapot.model.config import Duplicates
 from teapot.ordering import DRAW_LABEL, Ranker
@@ -56,23 +59,29 @@ def _digest(text: str) -> bytes:
     return sha256(text.encode()).digest()
 
 
+def _entries(records: Sequence[tuple[str, Row]]) -> NDArray[Any]:
+    """Return what stands in an index of records, whose lines are their module, content and id."""
+    entries = numpy.zeros(len(records), dtype=ENTRY)
+    for entry, record in zip(entries, records, strict=True):
+        entry["content"] = list(_digest(record[1].content))
+        entry["record"] = list(_digest(repr(record)))
+        entry["state"] = SPOOLED
+    return entries
+
+
 def _plan(
     modules: Modules,
     weights: Mapping[str, Decimal],
     duplicates: Duplicates = KEEP,
     seed: int = SEED,
 ) -> Planned:
-    index, records = RecordIndex(), []
-    for name, rows in modules.items():
-        index.begin_source(name)
-        for number, row in enumerate(rows, start=1):
-            index.add(_digest(row.content), "MIT", row=number, characters=1, tokens=0)
-            records.append((name, row))
-        index.end_module(name)
-    mix = plan_mix(
-        index, weights, seed=seed, duplicates=duplicates,
-        line_digest=lambda record: _digest(repr(records[record])),
-    )  # fmt: skip
+    records = [(name, row) for name, rows in modules.items() for row in rows]
+    with closing(RecordIndex()) as index:
+        for name, rows in modules.items():
+            index.begin_source(name)
+            index.extend(_entries([(name, row) for row in rows]), ["MIT"])
+            index.end_module(name)
+        mix = plan_mix(index, weights, seed=seed, duplicates=duplicates)
     occurrences = mix.occurrences.tolist()
     lines = [
         Line(module=records[record][0], row=records[record][1], occurrence=occurrences[record])

@@ -74,6 +74,12 @@ def mix_options(command: Command) -> Command:
         help="Count tokens with this tokenizer.json.",
     )
     @click.option("--offline", is_flag=True, help="Never touch the network; use the cache.")
+    @click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        help="Threads that judge rows and make lines; as many as processors where nobody says. "
+        "The bytes are the same.",
+    )
     @functools.wraps(command)
     def wrapped(
         *arguments: Any,
@@ -83,8 +89,10 @@ def mix_options(command: Command) -> Command:
         on_bad_row: Any,
         tokenizer: Path | None,
         offline: bool,
+        workers: int | None,
         **named: Any,
     ) -> Any:
+        from teapot.inorder import processors
         from teapot.resolve import MixOptions
         from teapot.sourcemap import parse_given
 
@@ -95,6 +103,7 @@ def mix_options(command: Command) -> Command:
             on_bad_row=on_bad_row,
             tokenizer=tokenizer,
             offline=offline,
+            workers=workers or processors(),
         )
         return command(*arguments, options=options, **named)
 

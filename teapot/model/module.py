@@ -9,6 +9,9 @@ from typing import Any, Literal
 
 from teapot.model.config import BadRowPolicy, decimal_of
 
+MIXED = "mixed"
+"""The licence of a module whose rows each name their own."""
+
 ReasoningPolicy = Literal["require", "allow", "forbid", "strip"]
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from teapot.errors import Problem, SourceError, UsageError
-from teapot.interfaces import SourceContext, SourceIdentity, SourceReader
+from teapot.interfaces import Block, SourceContext, SourceIdentity, SourceReader
 from teapot.model.module import SourceSpec
+from teapot.sources.jsonl import JsonlReader
 from teapot.sources.local import LocalFile, Rows, open_local
 
 _BLOCK_BYTES = 4 << 20
@@ -39,30 +41,49 @@ class FsspecSource:
         try:
             path = folder / (spec.url.rpartition("/")[2] or "file")
             _copy(spec, context, path)
-            return _TemporaryReader(LocalFile(path=path, spec=spec, progress=context.progress))
+            reader = open_local(LocalFile(path=path, spec=spec, progress=context.progress))
+            if isinstance(reader, JsonlReader):
+                return _TemporaryBlocks(folder, reader)
+            return _TemporaryRows(folder, reader)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
 
-class _TemporaryReader:
+class _TemporaryRows:
     """A reader of a copy that is removed once it is read."""
 
-    def __init__(self, file: LocalFile) -> None:
-        self._path = file.path
-        self._reader = open_local(file)
-        self._identity: SourceIdentity | None = None
+    def __init__(self, folder: Path, reader: SourceReader) -> None:
+        self._folder, self._reader = folder, reader
 
     def __iter__(self) -> Rows:
         try:
             yield from self._reader
-            self._identity = self._reader.identity()
         finally:
-            shutil.rmtree(self._path.parent, ignore_errors=True)
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def identity(self) -> SourceIdentity:
         """Return what was read."""
-        return self._identity or self._reader.identity()
+        return self._reader.identity()
+
+
+class _TemporaryBlocks(_TemporaryRows):
+    """The same of a reader that gives blocks."""
+
+    def __init__(self, folder: Path, reader: JsonlReader) -> None:
+        super().__init__(folder, reader)
+        self._blocks = reader
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the rows in blocks."""
+        try:
+            yield from self._blocks.blocks()
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def again(self) -> BinaryIO | None:
+        """Return the copy, opened anew; it can be read even when its name is gone."""
+        return self._blocks.again()
 
 
 def _copy(spec: SourceSpec, context: SourceContext, path: Path) -> None:

@@ -12,10 +12,11 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
+from teapot.batches import count_lines
 from teapot.canonical import CanonicalError, check_numbers, kind_of, loads
 from teapot.digest import HashingReader
 from teapot.errors import DataError, SourceError
-from teapot.interfaces import SourceContext, SourceIdentity, SourceReader
+from teapot.interfaces import Block, SourceContext, SourceIdentity, SourceReader
 from teapot.model.module import SourceSpec
 from teapot.model.record import Fault, Row
 from teapot.sources.local import LocalFile, Rows, UnchangedGuard, check_digest, open_local
@@ -23,7 +24,7 @@ from teapot.sources.local import LocalFile, Rows, UnchangedGuard, check_digest, 
 MAX_LINE_BYTES = 16 << 20
 MAX_RATIO = 200
 RATIO_GRACE_BYTES = 16 << 20
-_BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 4 << 20
 _WRONG_STARTS = {
     b"\xff\xfe": "it is UTF-16, expected UTF-8; convert it",
     b"\xfe\xff": "it is UTF-16, expected UTF-8; convert it",
@@ -54,22 +55,33 @@ class JsonlReader:
         self._identity: SourceIdentity | None = None
 
     def __iter__(self) -> Rows:
-        size = self._file.path.stat().st_size
         number = 0
+        for block in self.blocks():
+            for row in rows_of(block):
+                number += 1
+                yield number, row
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the rows in blocks, and know what was read in the end."""
+        size, rows = self._file.path.stat().st_size, 0
         with self._opened() as raw:
             hashing = HashingReader(raw)
-            for number, line in enumerate(split_lines(self._blocks(hashing)), start=1):
-                yield number, line if isinstance(line, Fault) else parse_row(line)
-                if number % 4096 == 0:
-                    self._file.progress(self._file.spec.id, hashing.bytes_read, size)
+            for block in self._packed(hashing) if self._is_packed else self._plain(hashing):
+                rows += rows_in(block)
+                yield block
+                self._file.progress(self._file.spec.id, hashing.bytes_read, size)
             hashing.drain()
         self._guard.check()
-        if number == 0:
+        if rows == 0:
             raise DataError(self._file.problem("it is empty, expected at least one row"))
         self._identity = SourceIdentity(
             uri=self._file.spec.uri, revision=self._file.revision, bytes=hashing.bytes_read,
-            sha256=check_digest(self._file, hashing.hexdigest()), rows=number,
+            sha256=check_digest(self._file, hashing.hexdigest()), rows=rows,
         )  # fmt: skip
+
+    def again(self) -> BinaryIO | None:
+        """Return the file, opened anew; None where its lines are packed."""
+        return None if self._is_packed else self._opened()
 
     def identity(self) -> SourceIdentity:
         """Return what was read."""
@@ -77,12 +89,32 @@ class JsonlReader:
             raise SourceError(self._file.problem("its identity was asked for before it was read"))
         return self._identity
 
+    @property
+    def _is_packed(self) -> bool:
+        return self._file.path.name.lower().endswith((".gz", ".zst"))
+
     def _opened(self) -> BinaryIO:
         try:
             return self._file.path.open("rb")
         except OSError as error:
             message = f"cannot be read: {error.strerror}"
             raise SourceError(self._file.problem(message)) from error
+
+    def _packed(self, raw: HashingReader) -> Iterator[Block]:
+        """Yield blocks of lines that lie in no file as they are."""
+        for data in whole_lines(self._blocks(raw)):
+            yield Block(b"", fault=_overlong(data)) if isinstance(data, int) else Block(data)
+
+    def _plain(self, raw: HashingReader) -> Iterator[Block]:
+        """Yield blocks of lines that can be read again."""
+        offset = 0
+        for data in whole_lines(self._blocks(raw)):
+            if isinstance(data, int):
+                yield Block(b"", fault=_overlong(data))
+                offset += data + 1
+            else:
+                yield Block(data, offset)
+                offset += len(data)
 
     def _blocks(self, raw: HashingReader) -> Iterator[bytes]:
         """Yield decompressed blocks, watching the start of the text and the ratio."""
@@ -128,6 +160,55 @@ def parse_row(line: bytes) -> Row | Fault:
     if not isinstance(row, dict):
         return Fault("json", f"a line holds {kind_of(row)}, expected an object")
     return row
+
+
+def rows_of(block: Block) -> Iterator[Row | Fault]:
+    """Yield each row of a block, or the fault that kept it from being parsed."""
+    if block.fault is not None:
+        yield block.fault
+        return
+    lines = bytes(block.data).split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    yield from map(parse_row, lines)
+
+
+def rows_in(block: Block) -> int:
+    """Return how many rows a block has; the last need not end in LF."""
+    if block.fault is not None:
+        return 1
+    return count_lines(block.data) + (block.data[-1:] != b"\n")
+
+
+def whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes | memoryview | int]:
+    """Yield the same bytes cut behind a LF; of a line over the cap, only its length.
+
+    What of a block begins a line is joined with what ends it; the lines between are not copied.
+    """
+    begun, overlong = b"", 0
+    for block in blocks:
+        start, first = 0, block.find(b"\n") + 1
+        if overlong and not first:
+            overlong += len(block)
+        elif overlong:
+            yield overlong + first - 1
+            overlong, start = 0, first
+        elif begun and first:
+            length = len(begun) + first - 1
+            yield begun + block[:first] if length <= MAX_LINE_BYTES else length
+            begun, start = b"", first
+        if overlong:
+            continue
+        stop = block.rfind(b"\n", start) + 1
+        if stop > start:
+            yield memoryview(block)[start:stop]
+        begun += block[max(start, stop) :]
+        if len(begun) > MAX_LINE_BYTES:
+            begun, overlong = b"", len(begun)
+    if overlong:
+        yield overlong
+    elif begun:
+        yield begun
 
 
 def split_lines(blocks: Iterator[bytes]) -> Iterator[bytes | Fault]:
@@ -188,7 +269,7 @@ def _unpacked(name: str, raw: HashingReader) -> Iterator[bytes]:
         reader = gzip.GzipFile(fileobj=cast(BinaryIO, raw), mode="rb")
     elif name.endswith(".zst"):
         reader = _zstd().ZstdFile(cast(BinaryIO, raw), mode="rb")
-    while block := reader.read(_BLOCK_BYTES):
+    while block := reader.read(BLOCK_BYTES):
         yield block
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from teapot.checks.builtin import builtin_checks
+from teapot.contents import ContentsFacts
 from teapot.digest import sha256_hex
 from teapot.emit import contents_of, write_data
 from teapot.errors import DataError, ExpectationError, Problem, UsageError, counted
 from teapot.files import OutputPaths, Stage, staged
+from teapot.index import RecordIndex
 from teapot.interfaces import Check
-from teapot.ledger import LedgerSpool
+from teapot.ledger import LedgerFacts, LedgerSpool
 from teapot.lock import Lock
-from teapot.mixing import LineDigest, Mix, plan_mix
+from teapot.mixing import Mix, plan_mix
 from teapot.model.manifest import DataFile, LedgerFile, Manifest
 from teapot.model.recipe import Recipe
 from teapot.model.report import MixReport
@@ -26,7 +29,7 @@ from teapot.plugins import load_check, plugin_versions
 from teapot.reporting import make_recipe, report_mix
 from teapot.resolve import MixOptions, ResolvedMix, resolve
 from teapot.sourcemap import SourceMap
-from teapot.spool import LineSpool
+from teapot.spool import Origins
 from teapot.survey import Sinks, Survey, survey
 from teapot.tokens import TokenCounter
 from teapot.version import __version__
@@ -87,12 +90,11 @@ class Composition:
 
 @dataclass(slots=True)
 class _Run:
-    """One walk through a mix: what was resolved, found and planned so far."""
+    """One walk through a mix: what was resolved, and what is asked of it."""
 
     resolved: ResolvedMix
     options: MixOptions
     tokens: TokenCounter | None
-    found: Survey = field(default_factory=Survey)
 
 
 def plan(
@@ -114,19 +116,19 @@ def plan(
     run = _start(config, options)
     if lock is not None:
         run.resolved = lock.pin(run.resolved, but=unlocked)
-    digests = bytearray()
-    _read(run, Sinks(tokens=run.tokens, line_digests=digests))
-    if lock is not None:
-        lock.compare([source for source in run.found.sources if source.module not in unlocked])
-    mix = _mix(run, lambda record: bytes(digests[32 * record : 32 * record + 32]))
-    report = report_mix(run.resolved, run.found, mix, tokens=run.tokens is not None)
+    with closing(RecordIndex()) as index:
+        found = _read(run, index, Sinks(tokens=run.tokens))
+        if lock is not None:
+            lock.compare([source for source in found.sources if source.module not in unlocked])
+        mix = _mix(run, index)
+        report = report_mix(run.resolved, found, mix, tokens=run.tokens is not None)
     problem = _unexpected(run.resolved, report)
     if problem is not None:
         report = replace(report, warnings=(*report.warnings, str(problem)))
     return Plan(
         name=run.resolved.file.name,
         config=run.resolved.file.path,
-        recipe=make_recipe(run.resolved, run.found),
+        recipe=make_recipe(run.resolved, found),
         report=report,
     )
 
@@ -183,22 +185,28 @@ def _write_data_and_ledger(
     run: _Run, stage: Stage, paths: OutputPaths, *, lock: Lock | None
 ) -> Manifest:
     """Prepare the two files and return the manifest that states them."""
-    found, counted_tokens = run.found, run.tokens is not None
-    with _spools(run, stage.folder) as (lines, ledger):
-        _read(run, Sinks(lines=lines, ledger=ledger, tokens=run.tokens))
+    with (
+        closing(RecordIndex(stage.folder)) as index,
+        closing(Origins(stage.folder, index)) as origins,
+        closing(LedgerSpool(stage.folder)) as ledger,
+    ):
+        found = _read(run, index, Sinks(origins=origins, ledger=ledger, tokens=run.tokens))
         if lock is not None:
             lock.compare(found.sources)
-        lines.flush()
-        mix = _mix(run, lines.line_digest)
-        report = report_mix(run.resolved, found, mix, tokens=counted_tokens)
+        mix = _mix(run, index)
+        report = report_mix(run.resolved, found, mix, tokens=run.tokens is not None)
         problem = _unexpected(run.resolved, report)
         if problem is not None:
             raise ExpectationError(problem)
         if not report.total.lines:
             raise DataError(*report.warnings, "the mix has no line; raise a weight")
-        data = write_data(mix, lines, stage.path(paths.data), run.options.progress)
-        contents = contents_of(found.index, mix)
-        rows = ledger.finish(stage.path(paths.ledger), found.index, mix)
+        with ThreadPoolExecutor(1) as beside:
+            accounted = beside.submit(_account, ledger, stage.path(paths.ledger), index, mix)
+            data = write_data(
+                mix, origins, stage.path(paths.data), run.options.progress,
+                workers=run.options.workers,
+            )  # fmt: skip
+            rows, contents = accounted.result()
     return Manifest(
         data=DataFile(
             name=paths.data.name, sha256=data.sha256, bytes=data.bytes, records=data.records,
@@ -271,18 +279,15 @@ def _start(config: str | Path, options: MixOptions) -> _Run:
     return _Run(resolved, options, TokenCounter(path) if path is not None else None)
 
 
-@contextmanager
-def _spools(run: _Run, folder: Path) -> Iterator[tuple[LineSpool, LedgerSpool]]:
-    lines = LineSpool(folder / "lines.spool", run.found.index)
-    ledger = LedgerSpool(folder / "ledger.spool")
-    try:
-        yield lines, ledger
-    finally:
-        lines.close()
-        ledger.close()
+def _account(
+    ledger: LedgerSpool, path: Path, index: RecordIndex, mix: Mix
+) -> tuple[LedgerFacts, ContentsFacts]:
+    """Write the ledger, and return what it and the contents of the mix are."""
+    return ledger.finish(path, index, mix), contents_of(index, mix)
 
 
-def _read(run: _Run, sinks: Sinks) -> None:
+def _read(run: _Run, index: RecordIndex, sinks: Sinks) -> Survey:
+    found = Survey(index)
     extra = {
         name: load_check(name)
         for name in sorted(
@@ -299,17 +304,17 @@ def _read(run: _Run, sinks: Sinks) -> None:
             *builtin_checks(module.module.max_length),
             *(extra[name][0] for name in named),
         ]
-    run.found.plugins.update({f"check {name}": plugin for name, (_, plugin) in extra.items()})
-    survey(run.resolved, run.options, checks, found=run.found, sinks=sinks)
+    found.plugins.update({f"check {name}": plugin for name, (_, plugin) in extra.items()})
+    survey(run.resolved, run.options, checks, found=found, sinks=sinks)
+    return found
 
 
-def _mix(run: _Run, line_digest: LineDigest) -> Mix:
+def _mix(run: _Run, index: RecordIndex) -> Mix:
     return plan_mix(
-        run.found.index,
+        index,
         {module.name: module.weight for module in run.resolved.modules},
         seed=run.resolved.config.training.seed,
         duplicates=run.resolved.config.duplicates,
-        line_digest=line_digest,
     )
 
 

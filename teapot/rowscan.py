@@ -1,0 +1,188 @@
+"""Common rows of JSON Lines, made into entries of the index and into lines by compiled code.
+
+`teapot/_rows.c` looks at whole blocks without the interpreter's lock. A row that holds anything to
+look at twice it leaves to `records`, which must end exactly where it would have ended; a property
+test compares the two on any row. Where Teapot was installed without a C compiler, every row is
+left, and all of this is slower and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+from numpy.typing import NDArray
+
+from teapot.canonical import dumps_plain
+from teapot.digest import sha256
+from teapot.index import ENTRY, SPOOLED, Entries
+from teapot.licensing import LicenseVerdict
+from teapot.model.module import Module, SourceSpec
+
+try:
+    from teapot import _rows
+
+    IS_COMPILED = True
+except ImportError:
+    IS_COMPILED = False
+
+_MAX_LICENSES, _MAX_SOURCE_BYTES = 64, 200
+_THOUGHTS = {"allow": 0, "require": 1, "forbid": 2, "strip": 3}
+Rules = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """The rows of a block: entries, ids end to end in UTF-8, and lines where they were wanted.
+
+    `bounds[row]` is where the id of a row ends; `licenses` are those that entries name by place. A
+    row that is left has no id and no digest, and the state `NO_RECORD`.
+    """
+
+    entries: Entries
+    ids: bytes
+    bounds: NDArray[numpy.uint32]
+    lines: bytes
+    licenses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """What `_rows.c` is given, and the licences that its entries name by place."""
+
+    given: Rules
+    licenses: tuple[str, ...]
+
+
+class CommonRows:
+    """What makes a row of one source common; learns licences as rows say them.
+
+    Several threads may use one: what they use is replaced whole, never changed.
+    """
+
+    def __init__(
+        self, module: Module, source: SourceSpec, tail: bytes, *, default: LicenseVerdict | None
+    ) -> None:
+        self._module, self._source, self._tail = module, source, tail
+        self._said: dict[str | None, str] = {}
+        if default is not None and default.allowed:
+            self._said[None] = default.text
+        self.rules = self._rules(self._said)
+
+    def learn(self, said: object, verdict: LicenseVerdict) -> None:
+        """Take note of how a row said a licence that may enter."""
+        told = self._said
+        is_new = isinstance(said, str) and said not in told and len(told) < _MAX_LICENSES
+        if is_new and _stands_as_it_is(str(said)):
+            self._said = {**told, str(said): verdict.text}
+            self.rules = self._rules(self._said)
+
+    def _rules(self, said: Mapping[str | None, str]) -> _Rules:
+        names = tuple(dict.fromkeys(said.values()))
+        licenses = tuple(
+            (None if words is None else words.encode(), dumps_plain(text), names.index(text))
+            for words, text in said.items()
+        )
+        module, length = self._module, self._module.max_length
+        given = (
+            *(name.encode() for name in _names(module)), self._tail, self._source.id.encode(),
+            licenses, -1 if length is None else length, _THOUGHTS[module.reasoning],
+            "outer-whitespace" not in module.repair,
+        )  # fmt: skip
+        return _Rules(given, names)
+
+
+def common_rows(
+    module: Module, source: SourceSpec, tail: bytes, *, default: LicenseVerdict | None
+) -> CommonRows | None:
+    """Return what makes a source's rows common; None where a row of it never is."""
+    fields = module.fields
+    texts = [*_names(module), source.id]
+    unusual = not all(map(_stands_as_it_is, texts))
+    asks_more = module.system_prompt or fields.user or fields.assistant or fields.reasoning
+    bent = {"role", "content", "from", "value"} & {*module.ignore_message_keys}
+    too_long = len(source.id.encode()) > _MAX_SOURCE_BYTES
+    columns = [*_names(module)]
+    shared = len({*columns}) < len(columns) - (fields.messages is not None)
+    if not IS_COMPILED or unusual or asks_more or bent or too_long or shared:
+        return None
+    return CommonRows(module, source, tail, default=default)
+
+
+def scan_block(
+    block: bytes | memoryview, common: CommonRows | None, *, keeps_lines: bool
+) -> Scanned:
+    """Return the rows of a block of JSON Lines, the last of which need not end in LF.
+
+    Without `common`, every row is left.
+    """
+    if common is None:
+        return _all_left(block)
+    rules = common.rules
+    entries, ids, bounds, lines = _rows.scan_block(block, rules.given, keeps_lines)
+    return Scanned(
+        entries=numpy.frombuffer(bytearray(entries), dtype=ENTRY),
+        ids=ids,
+        bounds=numpy.frombuffer(bounds, dtype=numpy.uint32),
+        lines=lines,
+        licenses=rules.licenses,
+    )
+
+
+def gather_lines(
+    index: int, records: NDArray[Any], origins: Sequence[tuple[int, int, Rules | None]]
+) -> tuple[bytes, bytes, int]:
+    """Return the lines of records, with LF, their digests, end to end, and how many there are.
+
+    `index` is the handle of the index's file; each source in it has, in `origins`, the handles of
+    its own file and of the spool, and what makes its rows common. Where there are fewer lines than
+    records, the next record's line does not have the digest that stands in the index.
+    """
+    if not IS_COMPILED:
+        return _spooled_lines(index, records, origins)
+    return _rows.gather_lines(index, records.astype(numpy.uint64), tuple(origins))
+
+
+def _spooled_lines(
+    index: int, records: NDArray[Any], origins: Sequence[tuple[int, int, Rules | None]]
+) -> tuple[bytes, bytes, int]:
+    lines, digests = [], []
+    for record in records.tolist():
+        data = os.pread(index, ENTRY.itemsize, record * ENTRY.itemsize)
+        entry = numpy.frombuffer(data, dtype=ENTRY)[0]
+        spool = origins[entry["source"]][1]
+        line = os.pread(spool, int(entry["length"]), int(entry["offset"]))
+        digest = sha256(line)
+        if entry["state"] != SPOOLED or digest != entry["record"].tobytes():
+            break
+        lines.append(line + b"\n")
+        digests.append(digest)
+    return b"".join(lines), b"".join(digests), len(lines)
+
+
+def _all_left(block: bytes | memoryview) -> Scanned:
+    lengths = [len(line) for line in bytes(block).split(b"\n")]
+    if block[-1:] == b"\n":
+        lengths.pop()
+    entries = numpy.zeros(len(lengths), dtype=ENTRY)
+    entries["length"] = lengths
+    entries["offset"][1:] = numpy.cumsum(entries["length"][:-1].astype(numpy.uint64) + 1)
+    return Scanned(entries, b"", numpy.zeros(len(lengths), dtype=numpy.uint32), b"", ())
+
+
+def _stands_as_it_is(text: str) -> bool:
+    """Tell whether a text needs no escape in JSON."""
+    return dumps_plain(text) == b'"%b"' % text.encode()
+
+
+def _names(module: Module) -> Sequence[str]:
+    """Return the columns that a common row may have, in the order in which `_rows.c` takes them."""
+    fields = module.fields
+    return (
+        fields.messages or "messages", fields.messages or "conversations", fields.id or "id",
+        fields.category or "category", fields.license or "license", fields.tools or "tools",
+        fields.system or "system",
+    )  # fmt: skip
