@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy
 import pyarrow as arrow
 from pyarrow import parquet
 
+from teapot import columns
 from teapot.errors import DataError, Problem
 from teapot.fates import LEDGER, Fates
 from teapot.files import open_regular
@@ -23,7 +23,7 @@ from teapot.index import RecordIndex
 from teapot.ledgerdigest import LedgerDigest
 from teapot.mixing import Mix
 from teapot.model.record import Dropped
-from teapot.parts import Ids, Part, Repaired
+from teapot.parts import Part, Repaired
 
 __all__ = ["LEDGER", "LedgerFacts", "LedgerSpool", "read_ledger"]
 
@@ -39,6 +39,9 @@ _TEXTS = arrow.schema(
         ("digest_before", arrow.string()),
     ]
 )
+
+
+_Told = tuple[str | None, str | None, tuple[str, ...], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +61,7 @@ class LedgerSpool:
 
     def add(self, part: Part) -> None:
         """Append what became of the rows of a part; whether one is drawn is not known yet."""
-        columns = [_ids(part.ids)]
-        if part.odd:
-            told = [_told(part.odd.get(place)) for place in range(len(part.entries))]
-            texts = zip(_TEXTS.names[1:], zip(*told, strict=True), strict=True)
-            columns += [arrow.array(values, _TEXTS.field(name).type) for name, values in texts]
-        else:
-            columns += [arrow.nulls(len(part.entries), field.type) for field in list(_TEXTS)[1:]]
-        self._stream.write_batch(arrow.record_batch(columns, schema=_TEXTS))
+        self._stream.write_batch(arrow.record_batch(_texts(part), schema=_TEXTS))
 
     def finish(self, path: Path, index: RecordIndex, mix: Mix) -> LedgerFacts:
         """Write the ledger to `path` and return its digest; the spool is used up."""
@@ -90,21 +86,27 @@ class LedgerSpool:
         self._file.close()
 
 
-def _ids(ids: Ids) -> Any:
-    if ids.others:
-        return arrow.array(ids.listed(), arrow.string())
-    starts = numpy.insert(ids.bounds.astype(numpy.int32), 0, 0)
-    buffers = map(arrow.py_buffer, (starts, ids.scanned))
-    return arrow.StringArray.from_buffers(len(ids.bounds), *buffers)
+def _texts(part: Part) -> list[Any]:
+    """Return the columns of `_TEXTS` for the rows of a part."""
+    ids, rows = part.ids, len(part.entries)
+    first = columns.strings(ids.listed()) if ids.others else columns.texts(ids.scanned, ids.bounds)
+    told = (
+        [_told(part.odd.get(place)) for place in range(rows)] if part.odd else [_told(None)] * rows
+    )
+    reasons, details, repairs, before = zip(*told, strict=True)
+    return [
+        first, columns.strings(reasons), columns.strings(details), columns.string_lists(repairs),
+        columns.strings(before),
+    ]  # fmt: skip
 
 
-def _told(odd: Dropped | Repaired | None) -> tuple[Any, ...]:
+def _told(odd: Dropped | Repaired | None) -> _Told:
     """Return reason, detail, repairs and digest before them of one row."""
     if isinstance(odd, Dropped):
-        return odd.reason, odd.detail, None, None
+        return odd.reason, odd.detail, (), None
     if isinstance(odd, Repaired):
         return None, None, odd.repairs, odd.digest_before.hex()
-    return None, None, None, None
+    return None, None, (), None
 
 
 def read_ledger(path: Path) -> Iterator[list[dict[str, Any]]]:

@@ -91,7 +91,8 @@ PIECES = [
     "]", "|", "◁", "＜", "＞", "<think>", "</think>", "<THINK>", "<thinking>", "< /think >",
     "<ant:think>", "[think]", "[/THINKING]", "<thought>", "<reaſoning>", "◁think▷", "<div>",
     "<|im_end|>", "<｜end｜>", "</s>", "<s>", "<pad>", "<SPECIAL_1>", "[INST]", "[/INST]",
-    "<<SYS>>", "[TOOL_CALLS]", "<end_of_turn>", "think", "reasoning", "x < y", "[the]", "<thread>", "</p>",
+    "<<SYS>>", "[TOOL_CALLS]", "<end_of_turn>", "think", "reasoning", "x < y", "[the]",
+    "<thread>", "</p>",
 ]  # fmt: skip
 TEXT = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=8).map("".join)
 THOUGHTFUL = st.tuples(TEXT, TEXT).map(lambda pair: f"<think>{pair[0]}</think>{pair[1]}")

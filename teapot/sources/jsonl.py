@@ -180,35 +180,32 @@ def rows_in(block: Block) -> int:
     return count_lines(block.data) + (block.data[-1:] != b"\n")
 
 
-def whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes | memoryview | int]:
+def whole_lines(blocks: Iterator[bytes]) -> Iterator[memoryview | int]:
     """Yield the same bytes cut behind a LF; of a line over the cap, only its length.
 
-    What of a block begins a line is joined with what ends it; the lines between are not copied.
+    No block is larger than the cap, so only a line that another block has begun can be over it.
     """
     begun, overlong = b"", 0
     for block in blocks:
-        start, first = 0, block.find(b"\n") + 1
+        data = begun + block if begun else block
+        start, first = 0, data.find(b"\n") + 1
+        begun = b""
         if overlong and not first:
-            overlong += len(block)
-        elif overlong:
-            yield overlong + first - 1
-            overlong, start = 0, first
-        elif begun and first:
-            length = len(begun) + first - 1
-            yield begun + block[:first] if length <= MAX_LINE_BYTES else length
-            begun, start = b"", first
-        if overlong:
+            overlong += len(data)
             continue
-        stop = block.rfind(b"\n", start) + 1
+        if overlong or first - 1 > MAX_LINE_BYTES:
+            yield overlong + first - 1
+            start, overlong = first, 0
+        stop = data.rfind(b"\n") + 1
         if stop > start:
-            yield memoryview(block)[start:stop]
-        begun += block[max(start, stop) :]
+            yield memoryview(data)[start:stop]
+        begun = data[max(start, stop) :]
         if len(begun) > MAX_LINE_BYTES:
             begun, overlong = b"", len(begun)
     if overlong:
         yield overlong
     elif begun:
-        yield begun
+        yield memoryview(begun)
 
 
 def split_lines(blocks: Iterator[bytes]) -> Iterator[bytes | Fault]:

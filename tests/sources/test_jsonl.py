@@ -17,7 +17,8 @@ from teapot.digest import sha256_hex
 from teapot.errors import DataError, SourceError, TeapotError
 from teapot.model.module import SourceSpec
 from teapot.model.record import Fault
-from teapot.sources.jsonl import MAX_LINE_BYTES, JsonlReader, split_lines
+from teapot.sources import jsonl as reading
+from teapot.sources.jsonl import MAX_LINE_BYTES, JsonlReader, split_lines, whole_lines
 from teapot.sources.local import LocalFile
 from tests.support.project import chat_rows, jsonl
 from tests.support.sources import read
@@ -179,6 +180,30 @@ def test_lines_do_not_depend_on_the_borders_of_blocks(data: bytes, sizes: list[i
         expected.pop()
     cycle = (size for _ in iter(int, 1) for size in sizes)
     assert list(split_lines(_in_blocks(data, cycle))) == expected
+
+
+@given(
+    st.one_of(st.binary(max_size=200), st.lists(PIECES).map(b"".join)),
+    st.lists(st.integers(1, 5), min_size=1),
+)
+def test_whole_lines_are_the_lines_wherever_blocks_end(data: bytes, sizes: list[int]) -> None:
+    cycle = (size for _ in iter(int, 1) for size in sizes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "MAX_LINE_BYTES", 5)
+        found = list(whole_lines(_in_blocks(data, cycle)))
+        expected = list(split_lines(iter([data])))
+    lines = [line for part in found for line in ([part] if isinstance(part, int) else _lines(part))]
+    assert [isinstance(line, int) for line in lines] == [isinstance(e, Fault) for e in expected]
+    assert [line for line in lines if not isinstance(line, int)] == [
+        line for line in expected if not isinstance(line, Fault)
+    ]
+    ends = sum(part + 1 if isinstance(part, int) else len(part) for part in found)
+    assert ends in (len(data), len(data) + 1)  # one more where an overlong last line has no LF
+
+
+def _lines(part: memoryview) -> list[bytes]:
+    lines = bytes(part).split(b"\n")
+    return lines if lines[-1] else lines[:-1]
 
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\nb", b"\n\nb\n"])

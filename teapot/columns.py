@@ -1,0 +1,76 @@
+"""Arrow's columns from numpy's arrays, without the detour by which pyarrow loads pandas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+import pyarrow as arrow
+from numpy.typing import NDArray
+
+_HEX_DIGITS = 64
+
+
+def numbers(values: NDArray[Any], is_there: NDArray[Any] | None = None) -> Any:
+    """Return integers as a column of their type; null where `is_there` is not."""
+    kind = arrow.from_numpy_dtype(values.dtype)
+    return arrow.Array.from_buffers(kind, len(values), [_bits(is_there), _buffer(values)])
+
+
+def booleans(values: NDArray[Any]) -> Any:
+    """Return truth values as a column."""
+    return arrow.Array.from_buffers(arrow.bool_(), len(values), [None, _bits(values)])
+
+
+def digests(values: NDArray[numpy.uint8], is_there: NDArray[Any] | None = None) -> Any:
+    """Return digests, shape (n, 32), as 64 hex digits each; null where `is_there` is not."""
+    count = len(values)
+    sizes = numpy.full(count, _HEX_DIGITS, dtype=numpy.int32)
+    if is_there is not None and not is_there.all():
+        values, sizes = values[is_there], numpy.where(is_there, sizes, 0)
+    return texts(values.tobytes().hex().encode(), numpy.cumsum(sizes), is_there)
+
+
+def texts(data: bytes, ends: NDArray[Any], is_there: NDArray[Any] | None = None) -> Any:
+    """Return texts that lie end to end, each up to its place in `ends`, as a column."""
+    bounds = numpy.zeros(len(ends) + 1, dtype=numpy.int32)
+    bounds[1:] = ends
+    buffers = [_bits(is_there), _buffer(bounds), arrow.py_buffer(data)]
+    return arrow.Array.from_buffers(arrow.string(), len(ends), buffers)
+
+
+def strings(values: Sequence[str | None]) -> Any:
+    """Return texts as a column; None is null."""
+    encoded = [b"" if value is None else value.encode() for value in values]
+    is_there = numpy.array([value is not None for value in values], dtype=numpy.bool_)
+    sizes = numpy.array([len(value) for value in encoded], dtype=numpy.int64)
+    return texts(b"".join(encoded), numpy.cumsum(sizes), is_there)
+
+
+def string_lists(values: Sequence[Sequence[str]]) -> Any:
+    """Return lists of texts as a column."""
+    bounds = numpy.cumsum([0, *map(len, values)], dtype=numpy.int32)
+    inner = strings([text for value in values for text in value])
+    kind = arrow.list_(arrow.string())
+    return arrow.Array.from_buffers(kind, len(values), [None, _buffer(bounds)], children=[inner])
+
+
+def lists(values: NDArray[Any], starts: NDArray[Any]) -> Any:
+    """Return lists of integers as a column: the nth is `values[starts[n]:starts[n + 1]]`."""
+    bounds = (starts - starts[0]).astype(numpy.int32)
+    kind = arrow.list_(arrow.from_numpy_dtype(values.dtype))
+    inner = numbers(values[starts[0] : starts[-1]])
+    return arrow.Array.from_buffers(
+        kind, len(bounds) - 1, [None, _buffer(bounds)], children=[inner]
+    )
+
+
+def _buffer(values: NDArray[Any]) -> Any:
+    return arrow.py_buffer(numpy.ascontiguousarray(values))
+
+
+def _bits(values: NDArray[Any] | None) -> Any:
+    if values is None:
+        return None
+    return arrow.py_buffer(numpy.packbits(values, bitorder="little"))
