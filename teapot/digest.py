@@ -52,6 +52,10 @@ class HashingReader:
         while self.read():
             pass
 
+    def digest(self) -> bytes:
+        """Return the 32-byte SHA-256 of all bytes read so far."""
+        return self._hash.digest()
+
     def hexdigest(self) -> str:
         """Return the SHA-256 of all bytes read so far as 64 hex digits."""
         return self._hash.hexdigest()

@@ -71,11 +71,14 @@ class Block:
     """Some lines of JSON Lines, each whole; or, with a `fault`, one row that could not be read.
 
     `offset` is where the lines begin in a file that can be read again, None where there is none.
+    `number` counts blocks from 0; `prefix_sha256` is of the source's bytes up to here at least.
     """
 
     data: bytes | memoryview
     offset: int | None = None
     fault: Fault | None = None
+    number: int = 0
+    prefix_sha256: bytes | None = None
 
     @property
     def again(self) -> bool:

@@ -30,6 +30,15 @@ class PartMaker:
         self._tokens = tokens
         self.common = None if alone or tokens is not None else maker.common_rows()
 
+    @property
+    def asks_plugins(self) -> bool:
+        """Return whether a plug-in says what becomes of rows: what it is made of nobody knows."""
+        return self._maker.asks_plugins
+
+    def knows(self, part: Part) -> bool:
+        """Learn how the rows of a part say licences; False where that cannot be known any more."""
+        return self.common is None or self.common.know(part.said)
+
     def of_block(self, block: Block) -> Part:
         """Return the part that a block of JSON Lines makes."""
         if block.fault is not None:
@@ -51,7 +60,7 @@ class PartMaker:
         """Return the part that rows make which were read by another format's reader."""
         entries = numpy.zeros(len(rows), dtype=ENTRY)
         nothing = numpy.zeros(len(rows), dtype=numpy.uint32)
-        building = _Building(Scanned(entries, b"", nothing, b"", ()), spooled=True)
+        building = _Building(Scanned(entries, b"", nothing, b"", (), {}), spooled=True)
         for place, row in enumerate(rows):
             self._put(building, place, row)
         return building.part()
@@ -131,7 +140,7 @@ class _Building:
         """Return what was built."""
         ids = Ids(self._scanned.ids, self._scanned.bounds, self._ids)
         lines = b"".join(self._lines)
-        return Part(self._entries, tuple(self._licenses), ids, self._odd, lines)
+        return Part(self._entries, tuple(self._licenses), ids, self._odd, lines, self._scanned.said)
 
     def _license(self, text: str) -> int:
         if text not in self._licenses:

@@ -54,7 +54,7 @@ class Part:
 
     Entries count rows from 1 within the block, name licences by their place in `licenses`, and say
     where a row lies in its source, or a line in `lines`. `odd` tells of rows that were dropped or
-    repaired.
+    repaired, `said` how rows say licences that may enter: whoever makes lines again must know.
     """
 
     entries: Entries
@@ -62,3 +62,4 @@ class Part:
     ids: Ids
     odd: Mapping[int, Dropped | Repaired]
     lines: bytes
+    said: Mapping[str, str]

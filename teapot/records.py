@@ -52,9 +52,14 @@ class RecordMaker:
         if takes_the_short_way(module, [*options.checks], strip_think=options.strip_think):
             self._common = CommonRowMaker(module, self._tail, options.licenses, self._license_of)
 
+    @property
+    def asks_plugins(self) -> bool:
+        """Return whether a check of a plug-in sees every row."""
+        return not all(isinstance(check, LengthCheck) for check in self._uncovered)
+
     def common_rows(self) -> CommonRows | None:
         """Return what compiled code makes alone of JSON Lines; None where a plug-in must look."""
-        if not all(isinstance(check, LengthCheck) for check in self._uncovered):
+        if self.asks_plugins:
             return None
         default = self._options.licenses.judge(self._license_of({}))
         return common_rows(

@@ -22,7 +22,8 @@ class MixOptions:
     """What the command line adds to a config; None leaves the config's word.
 
     `watcher` sees every row that could be parsed, as it was read. `workers` threads judge rows and
-    make lines; whatever their number, the bytes are the same.
+    make lines; whatever their number, the bytes are the same. `keep_parts` keeps in the cache what
+    was judged, so that another weight judges no row again.
     """
 
     modules: Sequence[Path] = ()
@@ -34,6 +35,7 @@ class MixOptions:
     cache: Path | None = None
     progress: Progress = silent
     watcher: RowWatcher | None = None
+    keep_parts: bool = True
     workers: int = field(default_factory=processors)
 
 

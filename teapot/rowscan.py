@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy
@@ -47,26 +48,29 @@ class Scanned:
     bounds: NDArray[numpy.uint32]
     lines: bytes
     licenses: tuple[str, ...]
+    said: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Rules:
-    """What `_rows.c` is given, and the licences that its entries name by place."""
+    """What `_rows.c` is given, the licences that its entries name by place, how rows say them."""
 
     given: Rules
     licenses: tuple[str, ...]
+    said: Mapping[str, str]
 
 
 class CommonRows:
     """What makes a row of one source common; learns licences as rows say them.
 
-    Several threads may use one: what they use is replaced whole, never changed.
+    Several threads may use one: what they use is replaced whole, never changed, and only grows.
     """
 
     def __init__(
         self, module: Module, source: SourceSpec, tail: bytes, *, default: LicenseVerdict | None
     ) -> None:
         self._module, self._source, self._tail = module, source, tail
+        self._growing = Lock()
         self._said: dict[str | None, str] = {}
         if default is not None and default.allowed:
             self._said[None] = default.text
@@ -74,11 +78,21 @@ class CommonRows:
 
     def learn(self, said: object, verdict: LicenseVerdict) -> None:
         """Take note of how a row said a licence that may enter."""
-        told = self._said
-        is_new = isinstance(said, str) and said not in told and len(told) < _MAX_LICENSES
-        if is_new and _stands_as_it_is(str(said)):
-            self._said = {**told, str(said): verdict.text}
-            self.rules = self._rules(self._said)
+        if isinstance(said, str) and _stands_as_it_is(said):
+            self.know({said: verdict.text})
+
+    def know(self, said: Mapping[str, str]) -> bool:
+        """Take note of how rows say licences, as another learnt it; False if there is no room."""
+        if said.keys() <= self._said.keys():
+            return True
+        with self._growing:
+            told = dict(self._said)
+            for words, text in said.items():
+                told.setdefault(words, text)
+            if len(told) > _MAX_LICENSES:
+                return False
+            self._said, self.rules = told, self._rules(told)
+            return True
 
     def _rules(self, said: Mapping[str | None, str]) -> _Rules:
         names = tuple(dict.fromkeys(said.values()))
@@ -92,7 +106,8 @@ class CommonRows:
             licenses, -1 if length is None else length, _THOUGHTS[module.reasoning],
             "outer-whitespace" not in module.repair,
         )  # fmt: skip
-        return _Rules(given, names)
+        known = {words: text for words, text in said.items() if words is not None}
+        return _Rules(given, names, known)
 
 
 def common_rows(
@@ -129,6 +144,7 @@ def scan_block(
         bounds=numpy.frombuffer(bounds, dtype=numpy.uint32),
         lines=lines,
         licenses=rules.licenses,
+        said=rules.said,
     )
 
 
@@ -170,7 +186,7 @@ def _all_left(block: bytes | memoryview) -> Scanned:
     entries = numpy.zeros(len(lengths), dtype=ENTRY)
     entries["length"] = lengths
     entries["offset"][1:] = numpy.cumsum(entries["length"][:-1].astype(numpy.uint64) + 1)
-    return Scanned(entries, b"", numpy.zeros(len(lengths), dtype=numpy.uint32), b"", ())
+    return Scanned(entries, b"", numpy.zeros(len(lengths), dtype=numpy.uint32), b"", (), {})
 
 
 def _stands_as_it_is(text: str) -> bool:

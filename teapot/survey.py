@@ -7,21 +7,24 @@ neither the number of threads nor the size of blocks changes anything.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
 from itertools import islice
+from typing import Any
 
 import numpy
 
 from teapot.errors import BadRowsError, DataError, PluginError, Problem, counted
 from teapot.index import NO_RECORD, RecordIndex, prefixes_of
 from teapot.inorder import in_order
-from teapot.interfaces import BlockReader, Check, RowWatcher, SourceContext, SourceReader
+from teapot.interfaces import Block, BlockReader, Check, RowWatcher, SourceContext, SourceReader
 from teapot.ledger import LedgerSpool
 from teapot.licensing import LicensePolicy
 from teapot.model.module import SourceSpec
 from teapot.model.record import Dropped, Fault, Row
 from teapot.model.report import SourceReport
+from teapot.partcache import PartCache
 from teapot.partmaker import PartMaker
 from teapot.parts import Part
 from teapot.plugins import Plugin
@@ -66,6 +69,7 @@ class Sinks:
     origins: Origins | None = None
     ledger: LedgerSpool | None = None
     tokens: TokenCounter | None = None
+    cache: PartCache | None = None
 
 
 def survey(
@@ -106,7 +110,7 @@ def survey(
                 found.plugins[f"source {plugin.name}"] = plugin
             maker = RecordMaker(module.module, spec, record_options)
             parts = PartMaker(maker, sinks.tokens, alone=options.watcher is not None)
-            reading.read(spec, reader, parts)
+            reading.read(spec, reader, parts, _facts(mix, module, spec, sinks))
         reading.end()
     _judge_bad_rows(mix, found)
     _refuse_empty(mix, found)
@@ -139,11 +143,14 @@ class _Reading:
         self._options = options
         self._tally = found.tallies[module.name] = Tally()
 
-    def read(self, spec: SourceSpec, reader: SourceReader, maker: PartMaker) -> None:
-        """Read one source to its end."""
+    def read(
+        self, spec: SourceSpec, reader: SourceReader, maker: PartMaker, facts: Mapping[str, Any]
+    ) -> None:
+        """Read one source to its end; `facts` are what decides its parts beside its bytes."""
         name, first = self._module.name, 0
         self._found.index.begin_source(f"{name} {spec.id}")
-        for part in self._parts(spec, reader, maker):
+        make = _kept(maker, self._sinks.cache, facts)
+        for part in self._parts(spec, reader, maker, make):
             part.entries["row"] += first
             self._take(part, spec)
             first += len(part.entries)
@@ -171,7 +178,13 @@ class _Reading:
         unlike = numpy.unique(numpy.stack((ids, contents)), axis=1).shape[1]
         self._tally.repeated_ids = unlike - len(numpy.unique(ids))
 
-    def _parts(self, spec: SourceSpec, reader: SourceReader, maker: PartMaker) -> Iterator[Part]:
+    def _parts(
+        self,
+        spec: SourceSpec,
+        reader: SourceReader,
+        maker: PartMaker,
+        make: Callable[[Block], Part],
+    ) -> Iterator[Part]:
         """Yield what the source's blocks make, in order; note where their lines lie."""
         watcher, origins = self._options.watcher, self._sinks.origins
         blocks = reader if watcher is None and isinstance(reader, BlockReader) else None
@@ -179,7 +192,7 @@ class _Reading:
             again = blocks.again() if blocks is not None and maker.common is not None else None
             origins.add(Origin(again, maker.common))
         if blocks is not None:
-            yield from in_order(maker.of_block, blocks.blocks(), self._options.workers)
+            yield from in_order(make, blocks.blocks(), self._options.workers)
         elif watcher is not None:
             yield from map(maker.of_rows, _batches(self._watched(spec, reader, watcher)))
         else:
@@ -218,6 +231,39 @@ class _Reading:
             place = f"{self._module.name} {spec.id}:{number}"
             shown = f" (id {dropped.id})" if dropped.id else ""
             tally.bad_rows.append(Problem(place, dropped.shown + shown))
+
+
+def _facts(mix: ResolvedMix, module: ModuleInMix, spec: SourceSpec, sinks: Sinks) -> dict[str, Any]:
+    """Return what decides the parts of a source, beside its bytes and the code."""
+    training, declared = mix.config.training, module.module
+    decides = replace(declared, sources=(), suggested_weight=None, min_examples=None)
+    return {
+        "module": asdict(decides),
+        "source": asdict(spec),
+        "allowed": mix.config.license.allowed,
+        "strip_think": training.strip_think,
+        "include_reasoning": training.include_reasoning,
+        "tokenizer": sinks.tokens.sha256 if sinks.tokens is not None else None,
+        "licenses": version("license-expression"),
+    }
+
+
+def _kept(
+    maker: PartMaker, cache: PartCache | None, facts: Mapping[str, Any]
+) -> Callable[[Block], Part]:
+    """Return what makes parts, or takes them from the cache, and keeps what it made."""
+    if cache is None or maker.asks_plugins:
+        return maker.of_block
+    key = cache.key(facts)
+
+    def make(block: Block) -> Part:
+        part = cache.get(key, block)
+        if part is None or not maker.knows(part):
+            part = maker.of_block(block)
+            cache.put(key, block, part)
+        return part
+
+    return make
 
 
 def _batches(rows: Iterator[Row | Fault]) -> Iterator[list[Row | Fault]]:

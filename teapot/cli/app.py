@@ -39,6 +39,7 @@ _COMMANDS = {
     "audit": ("teapot.cli.audit", "Walk from a model's card to its training data, offline."),
     "push": ("teapot.cli.push", "Send a verified model folder to the Hub, private by default."),
     "trace": ("teapot.cli.trace", "Say which models were trained on a record."),
+    "cache": ("teapot.cli.cache", "Show or clear what earlier runs have judged."),
     "schema": ("teapot.cli.schema", "Print a JSON Schema, for editors and tools."),
     "completion": ("teapot.cli.completion", "Print a shell's completion script."),
 }

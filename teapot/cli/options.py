@@ -75,6 +75,9 @@ def mix_options(command: Command) -> Command:
     )
     @click.option("--offline", is_flag=True, help="Never touch the network; use the cache.")
     @click.option(
+        "--no-cache", is_flag=True, help="Judge every row anew, and keep nothing for the next run."
+    )
+    @click.option(
         "--workers",
         type=click.IntRange(min=1),
         help="Threads that judge rows and make lines; as many as processors where nobody says. "
@@ -89,6 +92,7 @@ def mix_options(command: Command) -> Command:
         on_bad_row: Any,
         tokenizer: Path | None,
         offline: bool,
+        no_cache: bool,
         workers: int | None,
         **named: Any,
     ) -> Any:
@@ -103,6 +107,7 @@ def mix_options(command: Command) -> Command:
             on_bad_row=on_bad_row,
             tokenizer=tokenizer,
             offline=offline,
+            keep_parts=not no_cache,
             workers=workers or processors(),
         )
         return command(*arguments, options=options, **named)

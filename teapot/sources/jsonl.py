@@ -66,7 +66,7 @@ class JsonlReader:
         size, rows = self._file.path.stat().st_size, 0
         with self._opened() as raw:
             hashing = HashingReader(raw)
-            for block in self._packed(hashing) if self._is_packed else self._plain(hashing):
+            for block in self._cut(hashing):
                 rows += rows_in(block)
                 yield block
                 self._file.progress(self._file.spec.id, hashing.bytes_read, size)
@@ -100,20 +100,15 @@ class JsonlReader:
             message = f"cannot be read: {error.strerror}"
             raise SourceError(self._file.problem(message)) from error
 
-    def _packed(self, raw: HashingReader) -> Iterator[Block]:
-        """Yield blocks of lines that lie in no file as they are."""
-        for data in whole_lines(self._blocks(raw)):
-            yield Block(b"", fault=_overlong(data)) if isinstance(data, int) else Block(data)
-
-    def _plain(self, raw: HashingReader) -> Iterator[Block]:
-        """Yield blocks of lines that can be read again."""
+    def _cut(self, raw: HashingReader) -> Iterator[Block]:
         offset = 0
-        for data in whole_lines(self._blocks(raw)):
+        for number, data in enumerate(whole_lines(self._blocks(raw))):
             if isinstance(data, int):
-                yield Block(b"", fault=_overlong(data))
+                yield Block(b"", fault=_overlong(data), number=number)
                 offset += data + 1
             else:
-                yield Block(data, offset)
+                place = None if self._is_packed else offset
+                yield Block(data, place, number=number, prefix_sha256=raw.digest())
                 offset += len(data)
 
     def _blocks(self, raw: HashingReader) -> Iterator[bytes]:

@@ -25,10 +25,12 @@ from teapot.model.manifest import DataFile, LedgerFile, Manifest
 from teapot.model.recipe import Recipe
 from teapot.model.report import MixReport
 from teapot.names import file_fault
+from teapot.partcache import PartCache
 from teapot.plugins import load_check, plugin_versions
 from teapot.reporting import make_recipe, report_mix
 from teapot.resolve import MixOptions, ResolvedMix, resolve
 from teapot.sourcemap import SourceMap
+from teapot.sources.cache import cache_folder
 from teapot.spool import Origins
 from teapot.survey import Sinks, Survey, survey
 from teapot.tokens import TokenCounter
@@ -117,7 +119,7 @@ def plan(
     if lock is not None:
         run.resolved = lock.pin(run.resolved, but=unlocked)
     with closing(RecordIndex()) as index:
-        found = _read(run, index, Sinks(tokens=run.tokens))
+        found = _read(run, index, Sinks(tokens=run.tokens, cache=_cache(run.options)))
         if lock is not None:
             lock.compare([source for source in found.sources if source.module not in unlocked])
         mix = _mix(run, index)
@@ -190,7 +192,10 @@ def _write_data_and_ledger(
         closing(Origins(stage.folder, index)) as origins,
         closing(LedgerSpool(stage.folder)) as ledger,
     ):
-        found = _read(run, index, Sinks(origins=origins, ledger=ledger, tokens=run.tokens))
+        sinks = Sinks(
+            origins=origins, ledger=ledger, tokens=run.tokens, cache=_cache(run.options)
+        )  # fmt: skip
+        found = _read(run, index, sinks)
         if lock is not None:
             lock.compare(found.sources)
         mix = _mix(run, index)
@@ -306,7 +311,13 @@ def _read(run: _Run, index: RecordIndex, sinks: Sinks) -> Survey:
         ]
     found.plugins.update({f"check {name}": plugin for name, (_, plugin) in extra.items()})
     survey(run.resolved, run.options, checks, found=found, sinks=sinks)
+    if sinks.cache is not None:
+        sinks.cache.prune()
     return found
+
+
+def _cache(options: MixOptions) -> PartCache | None:
+    return PartCache(options.cache or cache_folder()) if options.keep_parts else None
 
 
 def _mix(run: _Run, index: RecordIndex) -> Mix:
