@@ -64,6 +64,16 @@ typedef struct {
     uint16_t source, license;
     byte state;
 } entry;
+
+/* Where a record's line is found again, and the first half of its digest; see teapot/rowscan.py. */
+#define CHECKED_BYTES 16
+typedef struct {
+    byte check[CHECKED_BYTES];
+    uint64_t offset;
+    uint32_t length;
+    uint16_t source;
+    byte state;
+} place_of;
 #pragma pack(pop)
 
 typedef struct {
@@ -198,12 +208,12 @@ put_character(buffer *into, long code)
         made[size++] = '\\';
         made[size++] = (byte)code;
     } else if (code < 0x20) {
-        static const char shorts[] = "\b\t\n\f\r", letters[] = "btnfr";
-        const char *found = code ? strchr(shorts, (int)code) : NULL;
+        static const char letters[0x20] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f',
+                                           ['\r'] = 'r'};
 
         made[size++] = '\\';
-        if (found != NULL) {
-            made[size++] = letters[found - shorts];
+        if (letters[code]) {
+            made[size++] = letters[code];
         } else {
             memcpy(made + size, "u00", 3);
             made[4] = digits[code >> 4];
@@ -232,16 +242,16 @@ put_character(buffer *into, long code)
 static const byte *
 put_escape(const byte *at, const byte *end, buffer *into)
 {
-    static const char letters[] = "\"\\/bfnrt", meanings[] = "\"\\/\b\f\n\r\t";
-    const char *found;
+    static const char meanings[0x80] = {['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['b'] = '\b',
+                                        ['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t'};
     long code, low;
 
     if (end - at < 2)
         return NULL;
     if (at[1] != 'u') {
-        if (at[1] == 0 || (found = strchr(letters, at[1])) == NULL)
+        if (at[1] >= 0x80 || !meanings[at[1]])
             return NULL;
-        put_character(into, meanings[found - letters]);
+        put_character(into, meanings[at[1]]);
         return at + 2;
     }
     if ((code = hex_escape(at, end)) < 0 || (code >= 0xDC00 && code < 0xE000))
@@ -975,7 +985,7 @@ enum outcome { DONE, NO_MEMORY, CHANGED };
 
 /* Read the line of a record that lies in the spool. */
 static enum outcome
-read_line(maker *row, const entry *made, int spool)
+read_line(maker *row, const place_of *made, int spool)
 {
     if (!reserve(&row->line, made->length + (size_t)1))
         return NO_MEMORY;
@@ -986,7 +996,7 @@ read_line(maker *row, const entry *made, int spool)
 
 /* Make the line of a common row again from the file that holds it. */
 static enum outcome
-remake_line(maker *row, const entry *made, const origin *from, buffer *raw)
+remake_line(maker *row, const place_of *made, const origin *from, buffer *raw)
 {
     int is_common;
 
@@ -999,9 +1009,9 @@ remake_line(maker *row, const entry *made, const origin *from, buffer *raw)
     return is_common < 0 ? NO_MEMORY : is_common ? DONE : CHANGED;
 }
 
-/* Append the line of one record, if it has the digest that the index holds, and that digest. */
+/* Append the line of one record, if it has the digest that it had, and that digest. */
 static enum outcome
-gather_one(maker *row, const entry *made, const origin *from, buffer *raw, buffer *lines,
+gather_one(maker *row, const place_of *made, const origin *from, buffer *raw, buffer *lines,
            buffer *digests)
 {
     byte digest[DIGEST_BYTES];
@@ -1012,38 +1022,37 @@ gather_one(maker *row, const entry *made, const origin *from, buffer *raw, buffe
         return done;
     if (!hash_line(row, digest))
         return NO_MEMORY;
-    if (memcmp(digest, made->record, DIGEST_BYTES) != 0)
+    if (memcmp(digest, made->check, CHECKED_BYTES) != 0)
         return CHANGED;
     return append(lines, row->line.data, row->line.size) && append(digests, digest, DIGEST_BYTES)
         ? DONE : NO_MEMORY;
 }
 
-/* Write the lines of records, numbers in the index, one after another, and their digests.
+/* Write the lines that are found at some places, one after another, and their digests.
  *
  * Return how many were written; where it is not all, `*done` says why.
  */
 static size_t
-gather(int index, const uint64_t *records, size_t count, const origin *origins, size_t known,
-       buffer *lines, buffer *digests, enum outcome *done)
+gather(const place_of *places, size_t count, const origin *origins, size_t known, buffer *lines,
+       buffer *digests, enum outcome *done)
 {
     maker row;
     buffer raw = {NULL, 0, 0};
-    size_t place = 0;
+    size_t at = 0;
 
     *done = begin(&row, NULL) ? DONE : NO_MEMORY;
-    while (place < count && *done == DONE) {
-        entry made;
+    while (at < count && *done == DONE) {
+        const place_of *made = &places[at];
 
-        if (!read_fully(index, (byte *)&made, sizeof made, records[place] * sizeof made)
-            || made.source >= known || made.state == LEFT)
+        if (made->source >= known || made->state == LEFT)
             *done = CHANGED;
         else
-            *done = gather_one(&row, &made, &origins[made.source], &raw, lines, digests);
-        place += *done == DONE;
+            *done = gather_one(&row, made, &origins[made->source], &raw, lines, digests);
+        at += *done == DONE;
     }
     free(raw.data);
     end_of(&row);
-    return place;
+    return at;
 }
 
 /* From here on: Python's values to C's and back. */
@@ -1189,16 +1198,15 @@ gather_lines(PyObject *module, PyObject *arguments)
     origin *origins;
     buffer lines = {NULL, 0, 0}, digests = {NULL, 0, 0};
     enum outcome done;
-    int index;
 
-    if (!PyArg_ParseTuple(arguments, "iy*O!", &index, &view, &PyTuple_Type, &given))
+    if (!PyArg_ParseTuple(arguments, "y*O!", &view, &PyTuple_Type, &given))
         return NULL;
     if ((origins = origins_of(given)) != NULL) {
         size_t known = PyTuple_Size(given), written;
 
         Py_BEGIN_ALLOW_THREADS
-        written = gather(index, view.buf, view.len / sizeof(uint64_t), origins, known, &lines,
-                         &digests, &done);
+        written = gather(view.buf, view.len / sizeof(place_of), origins, known, &lines, &digests,
+                         &done);
         Py_END_ALLOW_THREADS
         if (done == NO_MEMORY)
             PyErr_NoMemory();
@@ -1235,7 +1243,9 @@ PyInit__rows(void)
         return NULL;
     }
     module = PyModule_Create(&definition);
-    if (module != NULL && PyModule_AddIntConstant(module, "ENTRY_BYTES", sizeof(entry)) < 0) {
+    if (module != NULL
+        && (PyModule_AddIntConstant(module, "ENTRY_BYTES", sizeof(entry)) < 0
+            || PyModule_AddIntConstant(module, "PLACE_BYTES", sizeof(place_of)) < 0)) {
         Py_DECREF(module);
         return NULL;
     }

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 import numpy
 
@@ -18,6 +22,7 @@ from teapot.sorted_digests import DigestSorter
 from teapot.spool import Origins
 
 _BATCH_LINES = 1024
+_SYNC_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,13 +45,15 @@ def write_data(
     Raises:
         DataError: a source is not what it was when it was read.
     """
+    origins.load()
     tree, total = MerkleTree(), len(mix.order)
     batches = (mix.order[at : at + _BATCH_LINES] for at in range(0, total, _BATCH_LINES))
-    with path.open("wb") as file:
+    with path.open("wb") as file, _EarlySync(file.fileno()) as disk:
         writer = HashingWriter(file)
         for lines, digests in in_order(origins.gather, batches, workers):
             tree.extend_digests(digests)
             writer.write(lines)
+            disk.wrote(len(lines))
             progress("write", tree.leaves, total)
     return DataFacts(
         sha256=writer.hexdigest(),
@@ -54,6 +61,35 @@ def write_data(
         records=total,
         merkle_root=tree.root().hex(),
     )
+
+
+class _EarlySync(AbstractContextManager["_EarlySync"]):
+    """Has the disk take a file while it is written, so that the end need not wait for all of it."""
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+        self._thread = ThreadPoolExecutor(1)
+        self._last: Future[None] | None = None
+        self._waiting_bytes = 0
+
+    def wrote(self, size: int) -> None:
+        """Take note of bytes written; ask the disk for them when they are many."""
+        self._waiting_bytes += size
+        is_idle = self._last is None or self._last.done()
+        if self._waiting_bytes >= _SYNC_BYTES and is_idle:
+            self._waiting_bytes = 0
+            self._last = self._thread.submit(os.fsync, self._handle)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Wait for the disk; what it refused is an error of the run."""
+        self._thread.shutdown()
+        if self._last is not None and error is None:
+            self._last.result()
 
 
 def contents_of(index: RecordIndex, mix: Mix) -> ContentsFacts:

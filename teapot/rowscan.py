@@ -34,6 +34,18 @@ _MAX_LICENSES, _MAX_SOURCE_BYTES = 64, 200
 _THOUGHTS = {"allow": 0, "require": 1, "forbid": 2, "strip": 3}
 Rules = tuple[Any, ...]
 
+CHECKED_BYTES = 16
+PLACE = numpy.dtype(
+    [
+        ("check", "u1", (CHECKED_BYTES,)),  # the first half of the record digest
+        ("offset", "<u8"),
+        ("length", "<u4"),
+        ("source", "<u2"),
+        ("state", "u1"),
+    ]
+)
+"""Where a record's line is found again: in its source (`FROM_ROW`), or in the spool (`SPOOLED`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
@@ -149,30 +161,28 @@ def scan_block(
 
 
 def gather_lines(
-    index: int, records: NDArray[Any], origins: Sequence[tuple[int, int, Rules | None]]
+    places: NDArray[Any], origins: Sequence[tuple[int, int, Rules | None]]
 ) -> tuple[bytes, bytes, int]:
-    """Return the lines of records, with LF, their digests, end to end, and how many there are.
+    """Return the lines found at places, with LF, their digests, end to end, and how many there are.
 
-    `index` is the handle of the index's file; each source in it has, in `origins`, the handles of
-    its own file and of the spool, and what makes its rows common. Where there are fewer lines than
-    records, the next record's line does not have the digest that stands in the index.
+    `places` are of the type `PLACE`; for each source that they name, `origins` has the handles of
+    its file and of the spool, and what makes its rows common. Where there are fewer lines than
+    places, the line at the next one is not what it was.
     """
     if not IS_COMPILED:
-        return _spooled_lines(index, records, origins)
-    return _rows.gather_lines(index, records.astype(numpy.uint64), tuple(origins))
+        return _spooled_lines(places, origins)
+    return _rows.gather_lines(numpy.ascontiguousarray(places).data.cast("B"), tuple(origins))
 
 
 def _spooled_lines(
-    index: int, records: NDArray[Any], origins: Sequence[tuple[int, int, Rules | None]]
+    places: NDArray[Any], origins: Sequence[tuple[int, int, Rules | None]]
 ) -> tuple[bytes, bytes, int]:
     lines, digests = [], []
-    for record in records.tolist():
-        data = os.pread(index, ENTRY.itemsize, record * ENTRY.itemsize)
-        entry = numpy.frombuffer(data, dtype=ENTRY)[0]
-        spool = origins[entry["source"]][1]
-        line = os.pread(spool, int(entry["length"]), int(entry["offset"]))
+    for place in places:
+        spool = origins[place["source"]][1]
+        line = os.pread(spool, int(place["length"]), int(place["offset"]))
         digest = sha256(line)
-        if entry["state"] != SPOOLED or digest != entry["record"].tobytes():
+        if place["state"] != SPOOLED or digest[:CHECKED_BYTES] != place["check"].tobytes():
             break
         lines.append(line + b"\n")
         digests.append(digest)

@@ -24,6 +24,7 @@ from teapot.model.record import Dropped
 from teapot.partmaker import PartMaker
 from teapot.parts import Part
 from teapot.records import RecordMaker, RecordOptions
+from teapot.rowscan import PLACE
 
 USER, ANSWER = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
 
@@ -233,3 +234,4 @@ def test_offsets_are_those_of_the_rows_in_their_file() -> None:
 
 def test_an_entry_is_the_same_on_both_sides() -> None:
     assert ENTRY.itemsize == _rows.ENTRY_BYTES
+    assert PLACE.itemsize == _rows.PLACE_BYTES
