@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -27,6 +28,18 @@ Capture = pytest.CaptureFixture[str]
 ADAPTER = "adapter_model.safetensors"
 RUN = ("-m", "teapot_trainers.run")
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
+
+
+class Stream(io.StringIO):
+    """Keeps each piece of text that is written to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.written.append(text)
+        return len(text)
 
 
 @pytest.fixture
@@ -83,6 +96,15 @@ def test_what_is_not_ready_is_told(mix: Path, capsys: Capture) -> None:
     Path("three", WORK, JOB).unlink()
     assert main([str(plan)]) == 2
     assert "run `teapot train --prepare` first" in capsys.readouterr().err
+
+
+def test_a_line_is_written_in_one_go(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # Under torchrun, what print() writes after a line could follow that of another process.
+    stream = Stream()
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert main([str(tmp_path / "plan.json")]) == 2
+    (line,) = stream.written
+    assert line.startswith("error: ") and line.count("\n") == 1 and line.endswith("\n")
 
 
 def test_an_outcome_of_other_rows_is_refused(mix: Path, capsys: Capture) -> None:
