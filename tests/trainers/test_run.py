@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from teapot.canonical import dumps_readable
 from teapot.model.fitjob import JOB, OUTCOME, WORK
+from teapot.model.trainoutcome import TrainOutcome
 from teapot_trainers.run import main
 from tests.support.compositions import compose
 from tests.support.environment import own_key
@@ -110,12 +112,11 @@ def test_a_line_is_written_in_one_go(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def test_an_outcome_of_other_rows_is_refused(mix: Path, capsys: Capture) -> None:
     assert said(capsys, *ASKED, "four", "--prepare")[0] == 0
     path = Path("four", OUTCOME)
-    outcome = {
-        "steps": 4, "final_loss": "1.0", "tokens": 1, "supervised": 1, "seconds": 1,
-        "device": "cpu", "data_sha256": "", "encoded_sha256": "0" * 64, "weights": [ADAPTER],
-        "versions": {},
-    }  # fmt: skip
-    path.write_text(json.dumps(outcome))
+    outcome = TrainOutcome(
+        steps=4, final_loss="1.0", tokens=1, supervised=1, seconds=1, device="cpu", data_sha256="",
+        encoded_sha256="0" * 64, weights=(ADAPTER,), base_weights={}, versions={},
+    )  # fmt: skip
+    path.write_bytes(dumps_readable(outcome.to_dict()))
     code, _, err = said(capsys, *ASKED, "four", "--finish")
     assert code == 1 and "tells of other rows than the verified data gives" in err
     path.write_text('{"steps": 4}')
