@@ -80,6 +80,24 @@ def test_a_sound_manifest_has_no_faults(data: bytes) -> None:
     assert [*number_faults(manifest), *recipe_faults(manifest)] == []
 
 
+def test_languages_come_back_and_are_left_out_where_a_module_declares_none(tmp_path: Path) -> None:
+    write_module(tmp_path, "t/a", chat_rows("a", 4), languages=["cs", "en"])
+    write_module(tmp_path, "t/b", chat_rows("b", 4))
+    config = write_config(tmp_path, {"t/a": 1, "t/b": 1})
+    data = teapot.compose(config, output=tmp_path / "mix.jsonl").paths.manifest.read_bytes()
+    manifest = read_manifest(data, "m")
+    assert manifest.to_bytes() == data
+    assert [module.languages for module in manifest.recipe.modules] == [("cs", "en"), ()]
+    written = build(loads(data))["externalParameters"]["recipe"]["modules"]
+    assert ["languages" in module for module in written] == [True, False]
+
+    def empty(value: Any) -> None:
+        build(value)["externalParameters"]["recipe"]["modules"][1]["languages"] = []
+
+    (told,) = refusal(changed(data, empty))  # so that there is one way to say it
+    assert told == "the list is empty, expected at least one item"
+
+
 @pytest.mark.parametrize("weight", ["0.30", "1", "3.0000001", "2.0000000001"])
 def test_every_weight_comes_back(weight: str, tmp_path: Path) -> None:
     write_module(tmp_path, "t/a", chat_rows("a", 4))
@@ -378,8 +396,10 @@ _COMPOSITION = ("predicate", "teapot_composition")
 def test_a_value_has_exactly_the_fields_of_its_schema(
     made: Any, schema: dict[str, Any], others: set[str]
 ) -> None:
-    fields = {field.name for field in dataclasses.fields(made)}
+    fields = {field.name: field.default for field in dataclasses.fields(made)}
     if made is DataFile:
-        fields.remove("name")  # the subject bears it
-    assert fields | others == set(schema["properties"]) == set(schema["required"])
+        del fields["name"]  # the subject bears it
+    assert fields.keys() | others == set(schema["properties"])
+    optional = {name for name, value in fields.items() if value is not dataclasses.MISSING}
+    assert optional == set(schema["properties"]) - set(schema["required"])
     assert schema["additionalProperties"] is False

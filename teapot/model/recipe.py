@@ -35,7 +35,8 @@ class RecipeModule:
     """What of a module and its use decides which bytes it gives; `weight` is decimal text.
 
     `languages` are what the module declares of its rows, as BCP 47 tags. They decide no byte; the
-    recipe has them for the model's card, and leaves them out where there are none.
+    recipe has them for the model's card, and leaves them out where there are none, so manifests
+    that are older than they still come back to the byte.
     """
 
     name: str

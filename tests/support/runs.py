@@ -37,7 +37,9 @@ def main() -> None:
             run(plan, resume=bool(again))
         except TeapotError as raised:
             error = str(raised)
-        print(json.dumps({"rank": RANK, "plan": plan.parent.name, "error": error}), flush=True)  # noqa: T201
+        told = json.dumps({"rank": RANK, "plan": plan.parent.name, "error": error})
+        sys.stdout.write(f"{told}\n")  # in one go: torchrun's processes share a stream unbuffered
+        sys.stdout.flush()
     leave_processes()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from teapot.canonical import dumps_readable
 from teapot.model.fitjob import JOB, OUTCOME, WORK
+from teapot.model.trainoutcome import TrainOutcome
 from teapot_trainers.run import main
 from tests.support.compositions import compose
 from tests.support.environment import own_key
@@ -27,6 +30,18 @@ Capture = pytest.CaptureFixture[str]
 ADAPTER = "adapter_model.safetensors"
 RUN = ("-m", "teapot_trainers.run")
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
+
+
+class Stream(io.StringIO):
+    """Keeps each piece of text that is written to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.written.append(text)
+        return len(text)
 
 
 @pytest.fixture
@@ -85,15 +100,23 @@ def test_what_is_not_ready_is_told(mix: Path, capsys: Capture) -> None:
     assert "run `teapot train --prepare` first" in capsys.readouterr().err
 
 
+def test_a_line_is_written_in_one_go(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # Under torchrun, what print() writes after a line could follow that of another process.
+    stream = Stream()
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert main([str(tmp_path / "plan.json")]) == 2
+    (line,) = stream.written
+    assert line.startswith("error: ") and line.count("\n") == 1 and line.endswith("\n")
+
+
 def test_an_outcome_of_other_rows_is_refused(mix: Path, capsys: Capture) -> None:
     assert said(capsys, *ASKED, "four", "--prepare")[0] == 0
     path = Path("four", OUTCOME)
-    outcome = {
-        "steps": 4, "final_loss": "1.0", "tokens": 1, "supervised": 1, "seconds": 1,
-        "device": "cpu", "data_sha256": "", "encoded_sha256": "0" * 64, "weights": [ADAPTER],
-        "versions": {},
-    }  # fmt: skip
-    path.write_text(json.dumps(outcome))
+    outcome = TrainOutcome(
+        steps=4, final_loss="1.0", tokens=1, supervised=1, seconds=1, device="cpu", data_sha256="",
+        encoded_sha256="0" * 64, weights=(ADAPTER,), base_weights={}, versions={},
+    )  # fmt: skip
+    path.write_bytes(dumps_readable(outcome.to_dict()))
     code, _, err = said(capsys, *ASKED, "four", "--finish")
     assert code == 1 and "tells of other rows than the verified data gives" in err
     path.write_text('{"steps": 4}')

@@ -10,6 +10,7 @@ import pytest
 from safetensors.torch import load_file
 
 from teapot.errors import ConfigError
+from teapot.model.fitjob import TOKENIZER, WORK
 from teapot_trainers.run import run
 from teapot_trainers.sharding import is_sharding_asked
 from tests.support.fitjobs import NUMBERS, ready_folder
@@ -28,6 +29,10 @@ METHODS = {"qlora": QLORA, "lora": LORA, "full": FULL}
 def losses(folder: Path) -> list[float]:
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     return [json.loads(line)["loss"] for line in lines]
+
+
+def suffixes(folder: Path) -> set[str]:
+    return {path.suffix for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +67,11 @@ def test_a_sharded_run_goes_on_to_the_same_bytes(made: Path) -> None:
     for name in ("adapter_model.safetensors", "metrics.jsonl"):
         again, whole = made / "cut" / name, made / "cut" / f"whole-{name}"
         assert again.read_bytes() == whole.read_bytes(), name
-    suffixes = {path.suffix for path in (made / "cut" / ".work").rglob("*") if path.is_file()}
-    assert suffixes == {".json", ".safetensors", ".arrow", ".lock"}  # and no pickle
+    work = made / "cut" / WORK
+    assert suffixes(work) == {".json", ".safetensors", ".arrow", ".lock", ".jinja"}  # and no pickle
+    assert suffixes(work / TOKENIZER) == {".json", ".jinja"}
+    checkpoints = list(work.glob("checkpoint-*"))
+    assert checkpoints and all(suffixes(c) == {".json", ".safetensors"} for c in checkpoints)
 
 
 @pytest.mark.parametrize(

@@ -43,12 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _leave()
     except TeapotError as error:
         for problem in error.problems:
-            print(f"error: {problem}", file=sys.stderr)  # noqa: T201 - this is a command
+            _say(f"error: {problem}")
         return error.exit_code
     except KeyboardInterrupt:
         if os.environ.get("RANK", "0") == "0":
-            told = "stopped; the same command with --resume goes on after the last checkpoint"
-            print(told, file=sys.stderr)  # noqa: T201
+            _say("stopped; the same command with --resume goes on after the last checkpoint")
         return INTERRUPTED
     return 0
 
@@ -114,7 +113,12 @@ def _leave() -> None:
 
 
 def _tell(what: str, done: int, total: int | None) -> None:
-    print(f"{what} {done}/{total}", file=sys.stderr)  # noqa: T201
+    _say(f"{what} {done}/{total}")
+
+
+def _say(line: str) -> None:
+    """Write a line in one go: torchrun's processes share a stderr that nothing buffers."""
+    sys.stderr.write(f"{line}\n")
 
 
 if __name__ == "__main__":
