@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-import numpy
-
 from teapot.contents import ContentsFacts, hash_contents
 from teapot.digest import HashingWriter
 from teapot.index import RecordIndex
@@ -94,10 +92,8 @@ class _EarlySync(AbstractContextManager["_EarlySync"]):
 
 def contents_of(index: RecordIndex, mix: Mix) -> ContentsFacts:
     """Return how many contents the data file has, and the tree over them."""
-    is_kept = numpy.zeros(len(index), dtype=numpy.bool_)
-    is_kept[mix.order] = True
     with DigestSorter(len(mix.order)) as sorter:
         for start, entries in index.chunks():
-            contents = entries["content"][is_kept[start : start + len(entries)]]
+            contents = entries["content"][mix.copies[start : start + len(entries)] > 0]
             sorter.add(contents.tobytes())
         return hash_contents(sorter.blocks())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy
@@ -10,7 +11,7 @@ import pyarrow.compute as pc
 
 from teapot import columns
 from teapot.index import NO_LICENSE, NO_RECORD, Entries, Numbers, RecordIndex
-from teapot.mixing import NO_TWIN, Mix, lines_of_records
+from teapot.mixing import NO_TWIN, Mix, RecordLines
 
 NOT_DRAWN, DUPLICATE = "not-drawn", "duplicate"
 
@@ -35,12 +36,11 @@ LEDGER = arrow.schema(
 
 
 class Fates:
-    """Gives rows their fates, some thousands at a time."""
+    """Gives rows their fates, some thousands at a time, from the first to the last."""
 
-    def __init__(self, index: RecordIndex, mix: Mix) -> None:
+    def __init__(self, index: RecordIndex, mix: Mix, folder: Path | None = None) -> None:
         self._index, self._mix = index, mix
-        self._lines, self._starts = lines_of_records(mix, len(index))
-        self._lines += 1
+        self._lines = RecordLines(mix, folder)
         names = [name.partition(" ") for name in index.source_names]
         self._modules = columns.strings([module for module, _, _ in names])
         self._sources = columns.strings([source for _, _, source in names])
@@ -50,7 +50,7 @@ class Fates:
         """Return the ledger's rows from `first` on; `texts` are their ids, reasons and the like."""
         entries = self._index.entries(first, len(texts))
         rows = slice(first, first + len(entries))
-        starts = self._starts[first : first + len(entries) + 1]
+        lines, starts = self._lines.of(self._mix.copies[rows])
         is_usable = entries["state"] != NO_RECORD
         is_kept = starts[1:] > starts[:-1]
         made = {name: texts.column(name) for name in texts.schema.names}
@@ -63,7 +63,7 @@ class Fates:
         made["fate"] = _chosen(is_kept, "dropped", "kept")
         occurrences = self._mix.occurrences[rows].astype(numpy.int64)
         made["occurrence"] = columns.numbers(occurrences, is_usable)
-        made["lines"] = columns.lists(self._lines, starts)
+        made["lines"] = columns.lists(lines.astype(numpy.int64) + 1, starts)
         return arrow.record_batch([made[name] for name in LEDGER.names], schema=LEDGER)
 
     def _named(self, entries: Entries) -> dict[str, Any]:
@@ -91,6 +91,10 @@ class Fates:
             ]
             detail = pc.if_else(columns.booleans(is_twin), columns.strings(told), detail)
         return {"reason": reason, "detail": detail}
+
+    def close(self) -> None:
+        """Remove what was not asked for."""
+        self._lines.close()
 
     def _told(self, twin: int) -> str:
         entry = self._index.entry(twin)

@@ -109,12 +109,6 @@ class RecordIndex:
             values[start - span.start : start - span.start + len(entries)] = entries[name]
         return values
 
-    def usable(self, span: range) -> Numbers:
-        """Return the numbers of a span's rows that made records, ascending."""
-        places = numpy.flatnonzero(self.column("state", span) != NO_RECORD)
-        places += span.start
-        return places.astype(self.number_type)
-
     @property
     def number_type(self) -> type[numpy.unsignedinteger[Any]]:
         """Return the smallest type that holds the number of any row."""
@@ -123,14 +117,6 @@ class RecordIndex:
     def entry(self, number: int) -> Any:
         """Return one entry."""
         return self.entries(number, 1)[0]
-
-    def contents(self, records: Numbers) -> Iterator[NDArray[numpy.uint8]]:
-        """Yield the content digests of records, which ascend; each array is (some, 32)."""
-        if not len(records):
-            return
-        for start, entries in self.chunks(range(int(records[0]), int(records[-1]) + 1)):
-            low, high = numpy.searchsorted(records, [start, start + len(entries)])
-            yield entries["content"][records[low:high].astype(numpy.int64) - start]
 
     def modules(self) -> Iterator[tuple[str, range]]:
         """Yield each module's name with its rows."""

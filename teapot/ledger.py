@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ class LedgerSpool:
     """Keeps of pass one what the index has no room for, in a file without a name in `folder`."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # see close
         self._stream = arrow.ipc.new_stream(self._file, _TEXTS)
 
@@ -67,8 +69,11 @@ class LedgerSpool:
         """Write the ledger to `path` and return its digest; the spool is used up."""
         self._stream.close()
         self._file.seek(0)
-        fates, digest, rows = Fates(index, mix), LedgerDigest(LEDGER.names), 0
-        with parquet.ParquetWriter(path, LEDGER, compression="zstd", **_WRITING) as writer:
+        digest, rows = LedgerDigest(LEDGER.names), 0
+        with (
+            closing(Fates(index, mix, self._folder)) as fates,
+            parquet.ParquetWriter(path, LEDGER, compression="zstd", **_WRITING) as writer,
+        ):
             waiting: list[Any] = []
             for texts in arrow.ipc.open_stream(self._file):
                 waiting.append(fates.finish(rows, texts))

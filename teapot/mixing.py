@@ -5,23 +5,30 @@ fraction the records of lowest draw rank. The output is sorted by order rank. Bo
 functions of content (see `ordering`), so that a larger weight only adds lines and nothing but a
 module's own records and seed decides which of them enter.
 
-Ranks are sorted by their first 8 bytes, and looked at whole only where those are equal: a plan
-holds some 30 bytes for each line, whatever the records hold.
+Ranks are sorted by their first 8 bytes, and looked at whole only where those are equal. Rows are
+walked through some thousands at a time; what grows with them lies in `scratch`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 
 import numpy
 
-from teapot.index import NO_RECORD, Keys, Numbers, RecordIndex, prefixes_of
+from teapot.equals import Equals, equal_records, occurrences_of, sort_columns
+from teapot.index import NO_RECORD, Entries, Keys, Numbers, RecordIndex, prefixes_of
 from teapot.model.config import Duplicates
 from teapot.ordering import DRAW_LABEL, ORDER_LABEL, Ranker
+from teapot.scratch import Rows, Spread, room
 
 NO_TWIN = -1
+_LINE = numpy.dtype([("key", "<u8"), ("record", "<u8"), ("copy", "<u4")])
+_PAIR = numpy.dtype([("key", "<u8"), ("line", "<u8")])
+_CHUNK_LINES = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,11 +55,13 @@ class Share:
 class Mix:
     """Which row's record stands on which output line, and why every other one does not.
 
-    `order[line]` is the row on that line, from 0. `occurrences[row]` counts equal records of one
-    module. `twins[row]` is the row whose equal content was kept instead, or `NO_TWIN`.
+    `order[line]` is the row on that line, from 0, and `copies[row]` on how many lines it stands.
+    `occurrences[row]` counts equal records of one module. `twins[row]` is the row whose equal
+    content was kept instead, or `NO_TWIN`.
     """
 
     order: Numbers
+    copies: Numbers
     occurrences: Numbers
     twins: Numbers
     shares: Mapping[str, Share]
@@ -61,43 +70,68 @@ class Mix:
 
 
 def plan_mix(
-    index: RecordIndex, weights: Mapping[str, Decimal], *, seed: int, duplicates: Duplicates
+    index: RecordIndex,
+    weights: Mapping[str, Decimal],
+    *,
+    seed: int,
+    duplicates: Duplicates,
+    folder: Path | None = None,
 ) -> Mix:
-    """Return the mix of all records in `index`."""
-    equals = _equal_records(index)
-    occurrences = _occurrences(index, equals)
-    twins: Numbers = numpy.broadcast_to(numpy.int64(NO_TWIN), len(index))
-    planner = _Planner(index, seed, occurrences)
+    """Return the mix of all records in `index`; in `folder` lies what is too much for memory."""
+    equals = equal_records(index, folder)
+    planner = _Planner(
+        index, seed, folder,
+        occurrences=occurrences_of(index, equals, folder),
+        twins=numpy.broadcast_to(numpy.int64(NO_TWIN), len(index)),
+    )  # fmt: skip
     if duplicates.policy == "drop" and len(equals.records):
-        twins = planner.twins(equals, duplicates.prefer)
-    shares: dict[str, Share] = {}
-    lines: list[_Lines] = []
-    for module, span in index.modules():
-        usable = index.usable(span)
-        usable = usable[twins[usable] == NO_TWIN]
-        shares[module], drawn = planner.share(module, usable, weights[module])
-        whole = shares[module].whole
-        lines.extend(_Lines(module, copy, usable) for copy in range(whole))
-        lines.append(_Lines(module, whole, drawn))
+        planner = planner.with_twins(equals, duplicates.prefer)
+    shares = {
+        module: planner.share(module, span, weights[module]) for module, span in index.modules()
+    }
+    order, copies = planner.ordered(shares)
     return Mix(
-        order=planner.ordered(lines),
-        occurrences=occurrences,
-        twins=twins,
+        order=order,
+        copies=copies,
+        occurrences=planner.occurrences,
+        twins=planner.twins,
         shares=shares,
         duplicate_groups=equals.groups,
         duplicate_records=len(equals.records) - equals.groups,
     )
 
 
-def lines_of_records(mix: Mix, records: int) -> tuple[Numbers, Numbers]:
-    """Return the lines (from 0) grouped by row, and where each row's group starts.
+class RecordLines:
+    """On which lines each row's record stands, asked for in the order of the rows."""
 
-    Row r stands on `lines[starts[r]:starts[r + 1]]`, in ascending order.
-    """
-    lines = numpy.argsort(mix.order, kind="stable")
-    starts = numpy.zeros(records + 1, dtype=numpy.int64)
-    numpy.cumsum(numpy.bincount(mix.order, minlength=records), out=starts[1:])
-    return lines, starts
+    def __init__(self, mix: Mix, folder: Path | None = None) -> None:
+        rows, total = len(mix.copies), len(mix.order)
+        self._pairs = Spread(_PAIR, total, folder, key_bits=max(rows.bit_length(), 1))
+        for start in range(0, total, _CHUNK_LINES):
+            records = mix.order[start : start + _CHUNK_LINES]
+            pairs = numpy.empty(len(records), dtype=_PAIR)
+            pairs["key"], pairs["line"] = records, numpy.arange(start, start + len(records))
+            self._pairs.add(pairs)
+        self._buckets = self._pairs.buckets()
+        self._held = numpy.empty(0, dtype=_PAIR)
+
+    def of(self, copies: Numbers) -> tuple[Numbers, Numbers]:
+        """Return the lines (from 0) of the next rows, which have so many copies, and their starts.
+
+        The nth of these rows stands on `lines[starts[n]:starts[n + 1]]`, in ascending order.
+        """
+        starts = numpy.zeros(len(copies) + 1, dtype=numpy.int64)
+        numpy.cumsum(copies, out=starts[1:])
+        while len(self._held) < starts[-1]:
+            bucket = next(self._buckets)
+            bucket = bucket[numpy.argsort(bucket["key"], kind="stable")]
+            self._held = numpy.concatenate((self._held, bucket)) if len(self._held) else bucket
+        lines, self._held = self._held["line"][: starts[-1]], self._held[starts[-1] :]
+        return lines, starts
+
+    def close(self) -> None:
+        """Remove what was not asked for."""
+        self._pairs.close()
 
 
 def rank_order(keys: Keys, whole_rank: Callable[[int], bytes]) -> Numbers:
@@ -113,70 +147,17 @@ def rank_order(keys: Keys, whole_rank: Callable[[int], bytes]) -> Numbers:
 
 
 @dataclass(frozen=True, slots=True)
-class _Lines:
-    """One copy of some of a module's records, ascending: a line each."""
-
-    module: str
-    copy: int
-    records: Numbers
-
-
-@dataclass(frozen=True, slots=True)
-class _Equals:
-    """The records of every content that occurs more than once, in groups of equal content.
-
-    `contents` and `lines` are their content and record digests, shape (n, 32); `starts` tells
-    where each of the groups begins.
-    """
-
-    records: Numbers
-    contents: Numbers
-    lines: Numbers
-    starts: Numbers
-
-    @property
-    def groups(self) -> int:
-        """Return how many contents occur more than once."""
-        return len(self.starts)
-
-    @property
-    def group_numbers(self) -> Numbers:
-        """Return for each record the number of its group."""
-        sizes = numpy.diff(self.starts, append=len(self.records))
-        return numpy.repeat(numpy.arange(self.groups), sizes)
-
-
-@dataclass(frozen=True, slots=True)
 class _Planner:
     """What every step of a plan leans on."""
 
     index: RecordIndex
     seed: int
+    folder: Path | None
     occurrences: Numbers
+    twins: Numbers
 
-    def share(self, module: str, usable: Numbers, weight: Decimal) -> tuple[Share, Numbers]:
-        """Return what a module gives, and the records drawn for the fraction of its weight."""
-        numerator, denominator = weight.as_integer_ratio()
-        total = numerator * len(usable) // denominator
-        whole = int(weight)
-        count = total - whole * len(usable)
-        drawn, cutoff = usable[:0], None
-        if count:
-            lines = _Lines(module, whole, usable)
-            order = self._order(DRAW_LABEL, [lines])[:count]
-            drawn = numpy.sort(usable[order])
-            cutoff = self._rank(DRAW_LABEL, [lines], int(order[-1]))
-        share = Share(weight=weight, usable=len(usable), whole=whole, drawn=count, cutoff=cutoff)
-        return share, drawn
-
-    def ordered(self, lines: Sequence[_Lines]) -> Numbers:
-        """Return the record of every line, sorted by order rank."""
-        order = self._order(ORDER_LABEL, lines)
-        standing = numpy.concatenate([part.records for part in lines])
-        return standing[order]
-
-    def twins(self, equals: _Equals, prefer: Sequence[str]) -> Numbers:
-        """Return, for all but one record of each content, the one that is kept."""
+    def with_twins(self, equals: Equals, prefer: Sequence[str]) -> _Planner:
+        """Return a planner that keeps one record of each content."""
         names = list(self.index.spans)
         modules = self.index.module_numbers(equals.records)
         preference = {name: place for place, name in enumerate(prefer)}
@@ -184,102 +165,107 @@ class _Planner:
         ranks = numpy.empty_like(equals.contents)
         for number, name in enumerate(names):
             own = modules == number
-            ranker = Ranker(DRAW_LABEL, self.seed, name)
             occurrences = self.occurrences[equals.records[own]]
-            ranks[own] = ranker.ranks(equals.contents[own], occurrences)
+            ranks[own] = self._ranker(DRAW_LABEL, name).ranks(equals.contents[own], occurrences)
         groups = equals.group_numbers
-        order = numpy.lexsort((*_sort_columns(ranks), preferred, groups))
+        order = numpy.lexsort((*sort_columns(ranks), preferred, groups))
         kept = equals.records[order][equals.starts]
-        twins = numpy.full(len(self.index), NO_TWIN, dtype=numpy.int64)
+        twins = room(len(self.index), numpy.int64, self.folder)
+        twins[:] = NO_TWIN
         twins[equals.records] = kept[groups]
         twins[kept] = NO_TWIN
-        return twins
+        return _Planner(self.index, self.seed, self.folder, self.occurrences, twins)
 
-    def _order(self, label: bytes, lines: Sequence[_Lines]) -> Numbers:
-        keys = numpy.empty(sum(len(part.records) for part in lines), dtype=numpy.uint64)
+    def share(self, module: str, span: range, weight: Decimal) -> Share:
+        """Return what a module gives."""
+        usable = sum(len(records) for records, _ in self._usable(span))
+        numerator, denominator = weight.as_integer_ratio()
+        whole = int(weight)
+        drawn = numerator * usable // denominator - whole * usable
+        cutoff = self._cutoff(module, span, whole, usable, drawn) if drawn else None
+        return Share(weight=weight, usable=usable, whole=whole, drawn=drawn, cutoff=cutoff)
+
+    def ordered(self, shares: Mapping[str, Share]) -> tuple[Numbers, Numbers]:
+        """Return the record of every line, sorted by order rank, and each row's number of lines."""
+        total = sum(share.lines for share in shares.values())
+        order = room(total, self.index.number_type, self.folder)
+        copies = room(len(self.index), numpy.uint32, self.folder)
+        copies[:] = 0
         at = 0
-        for part in lines:
-            ranker, place = Ranker(label, self.seed, part.module), 0
-            for contents in self.index.contents(part.records):
-                occurrences = self.occurrences[part.records[place : place + len(contents)]]
-                ranks = ranker.ranks(contents, occurrences, part.copy)
-                keys[at : at + len(contents)] = prefixes_of(ranks)
-                at, place = at + len(contents), place + len(contents)
-        return rank_order(keys, lambda place: self._rank(label, lines, place))
+        with closing(Spread(_LINE, total, self.folder)) as spread:
+            for module, span in self.index.modules():
+                for lines in self._lines(module, span, shares[module]):
+                    spread.add(lines)
+                    copies[lines["record"]] += 1  # no record comes twice in one copy
+            for lines in spread.buckets():
+                sorted_lines = self._sorted(ORDER_LABEL, lines)
+                order[at : at + len(lines)] = sorted_lines["record"]
+                at += len(lines)
+        return order, copies
 
-    def _rank(self, label: bytes, lines: Sequence[_Lines], place: int) -> bytes:
-        """Return the whole rank at one place of all lines."""
-        for part in lines:
-            if place < len(part.records):
-                break
-            place -= len(part.records)
-        record = int(part.records[place])
+    def _lines(self, module: str, span: range, share: Share) -> Iterator[Rows]:
+        """Yield the lines of a module, unsorted; those of one array are of one copy."""
+        ranker, draw = self._ranker(ORDER_LABEL, module), self._ranker(DRAW_LABEL, module)
+        for records, contents in self._usable(span):
+            occurrences = self.occurrences[records]
+            for copy in range(share.whole):
+                ranks = ranker.ranks(contents, occurrences, copy)
+                yield _lines_of(records, ranks, copy)
+            if share.cutoff is not None:
+                drawn = draw.ranks(contents, occurrences, share.whole)
+                enters = _not_above(drawn, share.cutoff)
+                ranks = ranker.ranks(contents[enters], occurrences[enters], share.whole)
+                yield _lines_of(records[enters], ranks, share.whole)
+
+    def _cutoff(self, module: str, span: range, whole: int, usable: int, drawn: int) -> bytes:
+        """Return the highest of the `drawn` lowest draw ranks of a module."""
+        ranker = self._ranker(DRAW_LABEL, module)
+        with closing(Spread(_LINE, usable, self.folder)) as spread:
+            for records, contents in self._usable(span):
+                ranks = ranker.ranks(contents, self.occurrences[records], whole)
+                spread.add(_lines_of(records, ranks, whole))
+            for lines in spread.buckets():
+                if drawn <= len(lines):
+                    return self._rank(DRAW_LABEL, self._sorted(DRAW_LABEL, lines)[drawn - 1])
+                drawn -= len(lines)
+        raise AssertionError("more are drawn than there are")
+
+    def _usable(self, span: range) -> Iterator[tuple[Numbers, Entries]]:
+        """Yield the records of a span that may stand on lines, and their content digests."""
+        for start, entries in self.index.chunks(span):
+            twins = self.twins[start : start + len(entries)]
+            places = numpy.flatnonzero((entries["state"] != NO_RECORD) & (twins == NO_TWIN))
+            yield places + start, entries["content"][places]
+
+    def _sorted(self, label: bytes, lines: Rows) -> Rows:
+        return lines[rank_order(lines["key"], lambda place: self._rank(label, lines[place]))]
+
+    def _rank(self, label: bytes, line: Rows) -> bytes:
+        """Return the whole rank of one line."""
+        record = int(line["record"])
+        module = list(self.index.spans)[int(self.index.module_numbers(numpy.array([record]))[0])]
         content = self.index.entry(record)["content"].tobytes()
-        ranker = Ranker(label, self.seed, part.module)
-        return ranker.rank(content, int(self.occurrences[record]), part.copy)
+        ranker = self._ranker(label, module)
+        return ranker.rank(content, int(self.occurrences[record]), int(line["copy"]))
+
+    def _ranker(self, label: bytes, module: str) -> Ranker:
+        return Ranker(label, self.seed, module)
 
 
-def _equal_records(index: RecordIndex) -> _Equals:
-    """Return the records whose content occurs more than once."""
-    repeated = _repeated_prefixes(index)
-    records, contents, lines = [], [], []
-    for start, entries in index.chunks() if len(repeated) else ():
-        found = numpy.isin(prefixes_of(entries["content"]), repeated)
-        places = numpy.flatnonzero(found & (entries["state"] != NO_RECORD))
-        records.append(places + start)
-        contents.append(entries["content"][places])
-        lines.append(entries["record"][places])
-    if not records:
-        none = numpy.empty((0, 32), dtype=numpy.uint8)
-        nobody = numpy.empty(0, dtype=numpy.int64)
-        return _Equals(nobody, none, none, nobody)
-    return _grouped(*map(numpy.concatenate, (records, contents, lines)))
+def _lines_of(records: Numbers, ranks: Numbers, copy: int) -> Rows:
+    lines = numpy.empty(len(records), dtype=_LINE)
+    lines["key"], lines["record"], lines["copy"] = prefixes_of(ranks), records, copy
+    return lines
 
 
-def _repeated_prefixes(index: RecordIndex) -> Keys:
-    """Return the first 8 bytes that the contents of several records have in common."""
-    prefixes = numpy.empty(len(index), dtype=numpy.uint64)
-    count = 0
-    for _, entries in index.chunks():
-        usable = entries["content"][entries["state"] != NO_RECORD]
-        prefixes[count : count + len(usable)] = prefixes_of(usable)
-        count += len(usable)
-    prefixes = prefixes[:count]
-    prefixes.sort()
-    return numpy.unique(prefixes[1:][prefixes[1:] == prefixes[:-1]])
-
-
-def _grouped(records: Numbers, contents: Numbers, lines: Numbers) -> _Equals:
-    """Return records in groups of equal content, without those that are alone after all."""
-    order = numpy.lexsort((records, *_sort_columns(contents)))
-    records, contents, lines = records[order], contents[order], lines[order]
-    same = (contents[1:] == contents[:-1]).all(axis=1)
-    is_equal = numpy.append(same, False) | numpy.insert(same, 0, False)
-    is_first = ~numpy.insert(same, 0, False)
-    starts = numpy.flatnonzero(is_first[is_equal])
-    return _Equals(records[is_equal], contents[is_equal], lines[is_equal], starts)
-
-
-def _occurrences(index: RecordIndex, equals: _Equals) -> Numbers:
-    """Return which of the equal records of its module each is, in the order of their lines."""
-    if not len(equals.records):
-        nothing: Numbers = numpy.broadcast_to(numpy.uint32(0), len(index))
-        return nothing
-    modules, groups = index.module_numbers(equals.records), equals.group_numbers
-    order = numpy.lexsort((equals.records, *_sort_columns(equals.lines), modules, groups))
-    keys = numpy.stack((groups, modules))[:, order]
-    is_first = numpy.insert((keys[:, 1:] != keys[:, :-1]).any(axis=0), 0, True)
-    starts = numpy.flatnonzero(is_first)
-    places = numpy.arange(len(order))
-    occurrences = numpy.zeros(len(index), dtype=numpy.uint32)
-    occurrences[equals.records[order]] = places - starts[numpy.cumsum(is_first) - 1]
-    return occurrences
-
-
-def _sort_columns(digests: Numbers) -> tuple[Numbers, ...]:
-    """Return digests, shape (n, 32), as columns for `lexsort`, the most telling last."""
-    keys = numpy.ascontiguousarray(digests).view(">u8").astype(numpy.uint64)
-    return tuple(keys[:, place] for place in (3, 2, 1, 0))
+def _not_above(ranks: Numbers, cutoff: bytes) -> Numbers:
+    """Tell which ranks, shape (n, 32), are not above a cut-off."""
+    bound = numpy.frombuffer(cutoff, dtype=numpy.uint8)
+    keys, key = prefixes_of(ranks), prefixes_of(bound.reshape(1, -1))[0]
+    enters: Numbers = keys < key
+    for place in numpy.flatnonzero(keys == key).tolist():
+        enters[place] = ranks[place].tobytes() <= cutoff
+    return enters
 
 
 def _runs(same_as_next: Numbers) -> list[slice]:

@@ -75,14 +75,15 @@ class _Amounts:
 
     def __init__(self, found: Survey, mix: Mix, *, tokens: bool) -> None:
         index = found.index
-        self.copies = numpy.bincount(mix.order, minlength=len(index))
+        self.copies = mix.copies
         shape = (len(index.source_names), len(index.license_names), 3)
         self._sums = numpy.zeros(shape, dtype=numpy.int64)
         self._modules = [name.partition(" ")[0] for name in index.source_names]
         self._licenses, self._tokens = index.license_names, tokens
         for start, entries in index.chunks():
             is_usable = entries["state"] != NO_RECORD
-            self._add(entries[is_usable], self.copies[start : start + len(entries)][is_usable])
+            copies = mix.copies[start : start + len(entries)].astype(numpy.int64)
+            self._add(entries[is_usable], copies[is_usable])
 
     def of_module(self, name: str) -> Amount:
         """Return what the lines of one module amount to."""

@@ -18,6 +18,7 @@ from teapot.errors import DataError, Problem
 from teapot.index import SPOOLED, Numbers, RecordIndex
 from teapot.parts import Part
 from teapot.rowscan import CHECKED_BYTES, PLACE, CommonRows, gather_lines
+from teapot.scratch import room
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Origins:
     """The origins of all sources, in the order of the index, and the spool that they share."""
 
     def __init__(self, folder: Path, index: RecordIndex) -> None:
-        self._index = index
+        self._index, self._folder = index, folder
         self._spool = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  # see close
         self._spooled_bytes = 0
         self._origins: list[Origin] = []
@@ -54,7 +55,7 @@ class Origins:
 
     def load(self) -> None:
         """Take from the index where each line is found: 31 bytes a row, until `close`."""
-        self._places = numpy.empty(len(self._index), dtype=PLACE)
+        self._places = room(len(self._index), PLACE, self._folder)
         for start, entries in self._index.chunks():
             places = self._places[start : start + len(entries)]
             for name in ("offset", "length", "source", "state"):

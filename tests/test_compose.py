@@ -17,13 +17,14 @@ import pytest
 from pyarrow import parquet
 
 import teapot
-from teapot import MixOptions
+from teapot import MixOptions, rowscan, scratch
 from teapot.canonical import dumps
 from teapot.configfile import load_config
 from teapot.errors import DataError, ExpectationError, UsageError
 from teapot.ledger import read_ledger
 from teapot.merkle import MerkleTree
 from teapot.schemas import schema_text
+from teapot.sources import jsonl
 from tests.support.ledgers import rows_sha256
 from tests.support.project import chat_row, chat_rows, write_config, write_module
 
@@ -67,6 +68,32 @@ def test_files_are_what_the_manifest_says(project: Path) -> None:
     rows = [row for batch in read_ledger(made.paths.ledger) for row in batch]
     assert result["ledger"]["rows_sha256"] == rows_sha256(rows)
     assert hashlib.sha256(made.paths.manifest.read_bytes()).hexdigest() == made.manifest_sha256
+
+
+def test_neither_threads_nor_blocks_nor_memory_change_a_byte(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_module(project, "t/d", [{**row, "license": "MIT"} for row in chat_rows("d", 90)])
+    config = write_config(project, {"t/a": 1, "t/b": 0.3, "t/c": 2.5, "t/d": "1.7"})
+    first = composed(config, project / "first", workers=1)
+    for number, (workers, block, rows) in enumerate(
+        [(2, 4 << 20, 1 << 22), (3, 700, 1 << 22), (2, 4 << 20, 4), (1, 64, 1), (3, 999, 9)]
+    ):
+        monkeypatch.setattr(jsonl, "BLOCK_BYTES", block)
+        monkeypatch.setattr(scratch, "ROWS_IN_MEMORY", rows)
+        again = composed(config, project / str(number), workers=workers)
+        assert hashed_parts(again) == hashed_parts(first)
+        assert again.paths.manifest.read_bytes() == first.paths.manifest.read_bytes()
+
+
+def test_without_compiled_code_the_bytes_are_the_same(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = write_config(project, {"t/a": 1, "t/b": 0.3, "t/c": 2.5})
+    compiled = composed(config, project / "compiled")
+    monkeypatch.setattr(rowscan, "IS_COMPILED", False)
+    plain = composed(config, project / "plain")
+    assert plain.paths.manifest.read_bytes() == compiled.paths.manifest.read_bytes()
 
 
 def test_every_file_passes_its_schema(tmp_path: Path) -> None:

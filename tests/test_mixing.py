@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from teapot import scratch
 from teapot.index import ENTRY, SPOOLED, RecordIndex
-from teapot.mixing import Mix, lines_of_records, plan_mix
+from teapot.mixing import Mix, RecordLines, plan_mix, rank_order
 from teapot.model.config import Duplicates
 from teapot.ordering import DRAW_LABEL, Ranker
 
@@ -240,10 +241,39 @@ def test_a_seed_decides_choice_and_order() -> None:
     assert [line for line in some if line in both] != [line for line in others if line in both]
 
 
+@given(MIXES, WEIGHTS, POLICIES, st.integers(1, 5))
+def test_a_plan_that_does_not_fit_into_memory_is_the_same(
+    modules: Modules, weight: Decimal, duplicates: Duplicates, rows_in_memory: int
+) -> None:
+    weights = dict.fromkeys(modules, weight)
+    expected = _plan(modules, weights, duplicates)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scratch, "ROWS_IN_MEMORY", rows_in_memory)
+        found = _plan(modules, weights, duplicates)
+        with closing(RecordLines(found.mix)) as record_lines:
+            lines_and_starts = record_lines.of(found.mix.copies)
+    assert found.lines == expected.lines
+    assert found.mix.shares == expected.mix.shares
+    for name in ("order", "copies", "occurrences", "twins"):
+        assert getattr(found.mix, name).tolist() == getattr(expected.mix, name).tolist()
+    for some, others in zip(
+        lines_and_starts, RecordLines(expected.mix).of(expected.mix.copies), strict=True
+    ):
+        assert some.tolist() == others.tolist()
+
+
+def test_ranks_whose_first_bytes_are_equal_are_told_apart_by_the_others() -> None:
+    ranks = [bytes([number // 2]) * 8 + bytes([number % 2]) * 24 for number in range(8)]
+    shuffled = [ranks[place] for place in (5, 0, 7, 3, 1, 6, 4, 2)]
+    keys = numpy.array([int.from_bytes(rank[:8], "big") for rank in shuffled], dtype=numpy.uint64)
+    order = rank_order(keys, lambda place: shuffled[place])
+    assert [shuffled[place] for place in order] == ranks
+
+
 @given(ROWS, WEIGHTS)
 def test_lines_of_records_inverts_the_order(rows: list[Row], weight: Decimal) -> None:
     mix = _one(rows, weight).mix
-    lines, starts = lines_of_records(mix, len(rows))
+    lines, starts = RecordLines(mix).of(mix.copies)
     found = [lines[starts[record] : starts[record + 1]].tolist() for record in range(len(rows))]
     assert found == [
         [line for line, standing in enumerate(mix.order) if standing == record]

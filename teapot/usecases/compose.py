@@ -198,7 +198,7 @@ def _write_data_and_ledger(
         found = _read(run, index, sinks)
         if lock is not None:
             lock.compare(found.sources)
-        mix = _mix(run, index)
+        mix = _mix(run, index, stage.folder)
         report = report_mix(run.resolved, found, mix, tokens=run.tokens is not None)
         problem = _unexpected(run.resolved, report)
         if problem is not None:
@@ -320,12 +320,13 @@ def _cache(options: MixOptions) -> PartCache | None:
     return PartCache(options.cache or cache_folder()) if options.keep_parts else None
 
 
-def _mix(run: _Run, index: RecordIndex) -> Mix:
+def _mix(run: _Run, index: RecordIndex, folder: Path | None = None) -> Mix:
     return plan_mix(
         index,
         {module.name: module.weight for module in run.resolved.modules},
         seed=run.resolved.config.training.seed,
         duplicates=run.resolved.config.duplicates,
+        folder=folder,
     )
 
 
