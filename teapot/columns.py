@@ -56,6 +56,13 @@ def string_lists(values: Sequence[Sequence[str]]) -> Any:
     return arrow.Array.from_buffers(kind, len(values), [None, _buffer(bounds)], children=[inner])
 
 
+def empty_lists(count: int) -> Any:
+    """Return lists of texts that hold nothing, as a column."""
+    bounds = numpy.zeros(count + 1, dtype=numpy.int32)
+    kind = arrow.list_(arrow.string())
+    return arrow.Array.from_buffers(kind, count, [None, _buffer(bounds)], children=[strings([])])
+
+
 def lists(values: NDArray[Any], starts: NDArray[Any]) -> Any:
     """Return lists of integers as a column: the nth is `values[starts[n]:starts[n + 1]]`."""
     bounds = (starts - starts[0]).astype(numpy.int32)

@@ -95,9 +95,10 @@ def _texts(part: Part) -> list[Any]:
     """Return the columns of `_TEXTS` for the rows of a part."""
     ids, rows = part.ids, len(part.entries)
     first = columns.strings(ids.listed()) if ids.others else columns.texts(ids.scanned, ids.bounds)
-    told = (
-        [_told(part.odd.get(place)) for place in range(rows)] if part.odd else [_told(None)] * rows
-    )
+    if not part.odd:
+        none = arrow.nulls(rows, arrow.string())
+        return [first, none, none, columns.empty_lists(rows), none]
+    told = [_told(part.odd.get(place)) for place in range(rows)]
     reasons, details, repairs, before = zip(*told, strict=True)
     return [
         first, columns.strings(reasons), columns.strings(details), columns.string_lists(repairs),

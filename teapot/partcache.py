@@ -19,7 +19,6 @@ from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 from teapot.canonical import dumps
@@ -79,20 +78,16 @@ class PartCache:
         return part
 
     def put(self, key: bytes, block: Block, part: Part) -> None:
-        """Keep the part of a block; a cache that cannot be written to is told in the log alone."""
+        """Keep the part of a block; a cache that cannot be written to is told in the log alone.
+
+        A file that was cut when the run was killed has another digest, so it needs no other care.
+        """
         path = self._path(key, block)
         if path is None:
             return
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as draft:
-                try:
-                    draft.write(part_bytes(part))
-                    draft.close()
-                    Path(draft.name).replace(path)
-                except BaseException:
-                    Path(draft.name).unlink(missing_ok=True)
-                    raise
+            path.write_bytes(part_bytes(part))
         except OSError as error:
             _log.info("%s cannot be kept: %s", path, error)
 
