@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,16 @@ from hypothesis import strategies as st
 import teapot
 from teapot.cli.app import run as run_command
 from teapot.errors import OutputError
+from teapot.index import NO_RECORD
 from teapot.interfaces import Block
 from teapot.model.record import Dropped
+from teapot.model.verification import Status
 from teapot.partcache import LEAST_BYTES, PartCache
 from teapot.partfile import part_bytes, part_of
 from teapot.partmaker import PartMaker
 from teapot.parts import Part
 from teapot.resolve import MixOptions
+from teapot.usecases.verify import VerifyOptions
 from tests.support.project import Row, chat_row, write_config, write_module
 from tests.test_rowscan import ROWS, _maker
 
@@ -184,6 +188,27 @@ def test_what_was_not_used_for_longest_is_removed_first(
     os.utime(old, (1, 1))
     cache.prune(sum(path.stat().st_size for path in new))
     assert sorted(cache.folder.glob("*/*.part")) == new
+
+
+def test_a_rebuild_believes_no_cache(
+    config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cache = PartCache(tmp_path / "teapot")
+    _composed(config, cache, "cold")
+    first = min(cache.folder.glob("*/*.part"), key=lambda path: path.stat().st_size)
+    part = part_of(first.read_bytes())
+    dropped = Dropped(reason="license", detail="planted", shown="planted", bad=False)
+    part.entries["state"][0] = NO_RECORD
+    first.write_bytes(part_bytes(replace(part, odd={**part.odd, 0: dropped})))
+    made = teapot.compose(
+        config, MixOptions(), output=config.parent / "mix.jsonl", signer=teapot.key_signer()
+    )
+    assert made.data.records == 5998  # of 6,000 one is not allowed, and one was planted away
+    asked = VerifyOptions(rebuild=True, config=config)
+    (report,) = teapot.verify(made.paths.data, options=asked)
+    faults = [result.name for result in report.results if result.status is Status.FAULT]
+    assert faults == ["rebuild"]
 
 
 def test_small_sources_are_not_kept(tmp_path: Path, cache: PartCache) -> None:
