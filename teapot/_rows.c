@@ -78,7 +78,7 @@ typedef struct {
     span id, category, license_text;
     unsigned license;
     uint64_t characters;
-    int thinks;
+    int thinks, failed; /* `failed`: there was no memory, which is no row's fault */
     byte derived[256];
 } maker;
 
@@ -658,8 +658,12 @@ put_turns(maker *row, const byte *at, const byte *end)
     row->turns.size = 0;
     row->characters = 0;
     row->thinks = 0;
-    if (at == end || *at != '[' || !reserve(&row->turns, 2 * (size_t)(end - at) + 64))
+    if (at == end || *at != '[')
         return NULL;
+    if (!reserve(&row->turns, 2 * (size_t)(end - at) + 64)) {
+        row->failed = 1;
+        return NULL;
+    }
     PUT(&row->turns, "[");
     at = skip_space(at + 1, end);
     for (; more; count++) {
@@ -832,7 +836,7 @@ make_line(maker *row, const byte *at, const byte *end, entry *made)
     span content[3];
 
     if (!read_members(row, at, end))
-        return 0;
+        return row->failed ? -1 : 0;
     if ((rules->max_characters >= 0 && row->characters > (uint64_t)rules->max_characters)
         || row->characters > UINT32_MAX
         || (rules->thought == REQUIRED && !row->thinks)
