@@ -29,6 +29,7 @@ typedef unsigned char byte;
 #define MAX_KEYS 48
 #define MAX_LICENSES 64
 #define MAX_DIGITS 18
+#define MAX_BLOCK_BYTES (1u << 29) /* ids grow fourfold at most, and are counted in 32 bits */
 #define SURE_WINDOW 26 /* a look-alike's "think" begins within so many bytes of what opens it */
 
 enum state { LEFT = 0, COMMON = 1, SPOOLED = 2 };
@@ -947,7 +948,7 @@ scan(maker *row, const byte *at, const byte *end, int keeps_lines, found *out)
         if (!append(&out->entries, &made, sizeof made)
             || !append(&out->bounds, &bound, sizeof bound))
             return 0;
-        at = stop + 1;
+        at = stop < end ? stop + 1 : end;
     }
     return 1;
 }
@@ -1139,7 +1140,7 @@ scan_block(PyObject *module, PyObject *arguments)
     if (!PyArg_ParseTuple(arguments, "y*O!p", &view, &PyTuple_Type, &rules, &keeps_lines))
         return NULL;
     memset(&out, 0, sizeof out);
-    if (view.len > UINT32_MAX)
+    if (view.len > (Py_ssize_t)MAX_BLOCK_BYTES)
         PyErr_SetString(PyExc_ValueError, "the block is too large");
     else if (settings_of(rules, &given)) {
         Py_BEGIN_ALLOW_THREADS
