@@ -192,7 +192,9 @@ class _Reading:
             again = blocks.again() if blocks is not None and maker.common is not None else None
             origins.add(Origin(again, maker.common))
         if blocks is not None:
-            yield from in_order(make, blocks.blocks(), self._options.workers)
+            # Nobody asks of a plug-in that several threads may call it at once.
+            workers = 1 if maker.asks_plugins else self._options.workers
+            yield from in_order(make, blocks.blocks(), workers)
         elif watcher is not None:
             yield from map(maker.of_rows, _batches(self._watched(spec, reader, watcher)))
         else:
