@@ -129,7 +129,9 @@ class RecordIndex:
         if not len(records):
             return
         for start, entries in self.chunks(range(int(records[0]), int(records[-1]) + 1)):
-            low, high = numpy.searchsorted(records, [start, start + len(entries)])
+            # Bounds of another type would have all records converted, for every chunk.
+            bounds = numpy.array([start, start + len(entries)], dtype=records.dtype)
+            low, high = numpy.searchsorted(records, bounds)
             yield entries["content"][records[low:high].astype(numpy.int64) - start]
 
     def modules(self) -> Iterator[tuple[str, range]]:

@@ -224,7 +224,7 @@ def _equal_records(index: RecordIndex) -> _Equals:
     repeated = _repeated_prefixes(index)
     records, contents, lines = [], [], []
     for start, entries in index.chunks() if len(repeated) else ():
-        found = numpy.isin(prefixes_of(entries["content"]), repeated)
+        found = _are_among(prefixes_of(entries["content"]), repeated)
         places = numpy.flatnonzero(found & (entries["state"] != NO_RECORD))
         records.append(places + start)
         contents.append(entries["content"][places])
@@ -247,6 +247,13 @@ def _repeated_prefixes(index: RecordIndex) -> Keys:
     prefixes = prefixes[:count]
     prefixes.sort()
     return numpy.unique(prefixes[1:][prefixes[1:] == prefixes[:-1]])
+
+
+def _are_among(keys: Keys, known: Keys) -> Numbers:
+    """Tell of each key whether it is one of `known`, which ascend and need no sorting anew."""
+    places = numpy.minimum(numpy.searchsorted(known, keys), len(known) - 1)
+    found: Numbers = known[places] == keys
+    return found
 
 
 def _grouped(records: Numbers, contents: Numbers, lines: Numbers) -> _Equals:
