@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from teapot import index as of_index
+from teapot.errors import DataError
 from teapot.index import (
     ENTRY,
     FROM_ROW,
@@ -109,6 +110,26 @@ def test_contents_are_looked_up_without_a_copy_of_all_records(index: RecordIndex
     finally:
         tracemalloc.stop()
     assert peak_bytes < records.nbytes
+
+
+def test_more_licences_than_an_entry_can_name_are_refused(index: RecordIndex) -> None:
+    index.begin_source("m s")
+    texts = [f"MIT OR LicenseRef-{number}" for number in range(NO_LICENSE + 1)]
+    entries = _entries([SPOOLED])
+    entries["license"] = NO_LICENSE - 1
+    index.extend(entries, texts[:NO_LICENSE])
+    assert index.license_names[index.entry(0)["license"]] == texts[-2]
+    with pytest.raises(DataError, match="rows name over 65,535 licences"):
+        index.extend(_entries([SPOOLED]), texts[-1:])
+
+
+def test_more_sources_than_an_entry_can_name_are_refused(index: RecordIndex) -> None:
+    for number in range(1 << 16):
+        index.begin_source(f"m {number}")
+    index.extend(_entries([SPOOLED]), [])
+    assert index.source_names[index.entry(0)["source"]] == "m 65535"
+    with pytest.raises(DataError, match="at most 65,536 sources"):
+        index.begin_source("m more")
 
 
 DIGESTS = st.lists(st.lists(st.sampled_from([0, 1, 255]), min_size=32, max_size=32).map(bytes))
