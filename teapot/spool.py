@@ -19,6 +19,9 @@ from teapot.index import SPOOLED, Numbers, RecordIndex
 from teapot.parts import Part
 from teapot.rowscan import CommonRows, gather_lines
 
+MAX_FILES = 128
+"""So many sources stay open to be read again; macOS lets a process open 256 files."""
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -36,6 +39,11 @@ class Origins:
         self._spool = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  # see close
         self._spooled_bytes = 0
         self._origins: list[Origin] = []
+
+    @property
+    def has_room(self) -> bool:
+        """Return whether one more source may be kept open."""
+        return sum(origin.file is not None for origin in self._origins) < MAX_FILES
 
     def place(self, part: Part) -> None:
         """Keep the lines of a part that cannot be made again, and say where they lie."""
