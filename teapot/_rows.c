@@ -29,6 +29,7 @@ typedef unsigned char byte;
 #define MAX_KEYS 48
 #define MAX_LICENSES 64
 #define MAX_DIGITS 18
+#define MAX_BLOCK_BYTES (1u << 29) /* ids grow fourfold at most, and are counted in 32 bits */
 #define SURE_WINDOW 26 /* a look-alike's "think" begins within so many bytes of what opens it */
 
 enum state { LEFT = 0, COMMON = 1, SPOOLED = 2 };
@@ -88,7 +89,7 @@ typedef struct {
     span id, category, license_text;
     unsigned license;
     uint64_t characters;
-    int thinks;
+    int thinks, failed; /* `failed`: there was no memory, which is no row's fault */
     byte derived[256];
 } maker;
 
@@ -668,8 +669,12 @@ put_turns(maker *row, const byte *at, const byte *end)
     row->turns.size = 0;
     row->characters = 0;
     row->thinks = 0;
-    if (at == end || *at != '[' || !reserve(&row->turns, 2 * (size_t)(end - at) + 64))
+    if (at == end || *at != '[')
         return NULL;
+    if (!reserve(&row->turns, 2 * (size_t)(end - at) + 64)) {
+        row->failed = 1;
+        return NULL;
+    }
     PUT(&row->turns, "[");
     at = skip_space(at + 1, end);
     for (; more; count++) {
@@ -842,7 +847,7 @@ make_line(maker *row, const byte *at, const byte *end, entry *made)
     span content[3];
 
     if (!read_members(row, at, end))
-        return 0;
+        return row->failed ? -1 : 0;
     if ((rules->max_characters >= 0 && row->characters > (uint64_t)rules->max_characters)
         || row->characters > UINT32_MAX
         || (rules->thought == REQUIRED && !row->thinks)
@@ -953,7 +958,7 @@ scan(maker *row, const byte *at, const byte *end, int keeps_lines, found *out)
         if (!append(&out->entries, &made, sizeof made)
             || !append(&out->bounds, &bound, sizeof bound))
             return 0;
-        at = stop + 1;
+        at = stop < end ? stop + 1 : end;
     }
     return 1;
 }
@@ -1144,7 +1149,7 @@ scan_block(PyObject *module, PyObject *arguments)
     if (!PyArg_ParseTuple(arguments, "y*O!p", &view, &PyTuple_Type, &rules, &keeps_lines))
         return NULL;
     memset(&out, 0, sizeof out);
-    if (view.len > UINT32_MAX)
+    if (view.len > (Py_ssize_t)MAX_BLOCK_BYTES)
         PyErr_SetString(PyExc_ValueError, "the block is too large");
     else if (settings_of(rules, &given)) {
         Py_BEGIN_ALLOW_THREADS

@@ -44,7 +44,7 @@ def equal_records(index: RecordIndex, folder: Path | None = None) -> Equals:
     repeated = _repeated_prefixes(index, folder)
     records, contents, lines = [], [], []
     for start, entries in index.chunks() if len(repeated) else ():
-        found = numpy.isin(prefixes_of(entries["content"]), repeated)
+        found = are_among(prefixes_of(entries["content"]), repeated)
         places = numpy.flatnonzero(found & (entries["state"] != NO_RECORD))
         records.append(places + start)
         contents.append(entries["content"][places])
@@ -91,6 +91,13 @@ def _repeated_prefixes(index: RecordIndex, folder: Path | None) -> Keys:
             keys.sort()
             repeated.append(numpy.unique(keys[1:][keys[1:] == keys[:-1]]))
     return numpy.concatenate(repeated)
+
+
+def are_among(keys: Keys, known: Keys) -> Numbers:
+    """Tell of each key whether it is one of `known`, which ascend and need no sorting anew."""
+    places = numpy.minimum(numpy.searchsorted(known, keys), len(known) - 1)
+    found: Numbers = known[places] == keys
+    return found
 
 
 def _grouped(records: Numbers, contents: Numbers, lines: Numbers) -> Equals:

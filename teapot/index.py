@@ -17,10 +17,13 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
+from teapot.errors import DataError, Problem
+
 DIGEST_BYTES = 32
 NO_RECORD, FROM_ROW, SPOOLED = 0, 1, 2
 """States: no record; its line is made from its row again; its line lies in the spool."""
 NO_LICENSE = (1 << 16) - 1
+MAX_SOURCES = 1 << 16
 
 ENTRY = numpy.dtype(
     [
@@ -56,7 +59,6 @@ class RecordIndex:
         self._entries = 0
         self.spans: dict[str, range] = {}
         self.source_names: list[str] = []
-        self.license_names: list[str] = []
         self._license_codes: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -66,12 +68,23 @@ class RecordIndex:
         """Return the handle of the file that holds the entries, one after another."""
         return self._file.fileno()
 
+    @property
+    def license_names(self) -> list[str]:
+        """Return the licences that entries name by their place."""
+        return list(self._license_codes)
+
     def close(self) -> None:
         """Close the file, which removes it."""
         self._file.close()
 
     def begin_source(self, name: str) -> None:
-        """Say that the rows added from here on come from the source of this name."""
+        """Say that the rows added from here on come from the source of this name.
+
+        Raises:
+            DataError: an entry cannot name so many sources.
+        """
+        if len(self.source_names) == MAX_SOURCES:
+            raise DataError(Problem(name, f"a mix has at most {MAX_SOURCES:,} sources"))
         self.source_names.append(name)
 
     def end_module(self, name: str) -> None:
@@ -80,9 +93,13 @@ class RecordIndex:
         self.spans[name] = range(start, len(self))
 
     def extend(self, entries: Entries, licenses: Sequence[str]) -> None:
-        """Append entries; their licences are places in `licenses`, or `NO_LICENSE`."""
+        """Append entries; their licences are places in `licenses`, or `NO_LICENSE`.
+
+        Raises:
+            DataError: an entry cannot name so many licences.
+        """
         codes = numpy.full(NO_LICENSE + 1, NO_LICENSE, dtype=numpy.uint16)
-        codes[: len(licenses)] = [self._license_code(text) for text in licenses]
+        codes[: len(licenses)] = [license_code(self._license_codes, text) for text in licenses]
         entries["license"] = codes[entries["license"]]
         entries["source"] = len(self.source_names) - 1
         _write_all(self._file.fileno(), entries.data.cast("B"))
@@ -127,12 +144,18 @@ class RecordIndex:
         stops = numpy.array([span.stop for span in self.spans.values()])
         return numpy.searchsorted(stops, records, side="right")
 
-    def _license_code(self, text: str) -> int:
-        code = self._license_codes.get(text)
-        if code is None:
-            code = self._license_codes[text] = len(self.license_names)
-            self.license_names.append(text)
-        return code
+
+def license_code(codes: dict[str, int], text: str) -> int:
+    """Return the number that stands for a licence in entries; a new one is put into `codes`.
+
+    Raises:
+        DataError: an entry cannot name so many licences.
+    """
+    code = codes.setdefault(text, len(codes))
+    if code >= NO_LICENSE:
+        told = f"rows name over {NO_LICENSE:,} licences; is this the column that holds them?"
+        raise DataError(Problem(text[:80], told))
+    return code
 
 
 def prefixes_of(digests: NDArray[numpy.uint8]) -> Keys:

@@ -121,7 +121,9 @@ def _licensing() -> Any:
     """Return the SPDX list, without what the library takes a LicenseRef to stand for."""
     from license_expression import build_spdx_licensing, get_license_index
 
-    return build_spdx_licensing([_without_refs(entry) for entry in get_license_index()])
+    licensing = build_spdx_licensing([_without_refs(entry) for entry in get_license_index()])
+    licensing.get_advanced_tokenizer()  # else it would be made while other threads use it already
+    return licensing
 
 
 def _without_refs(entry: Any) -> Any:

@@ -114,7 +114,7 @@ class PartCache:
     def _path(self, key: bytes, block: Block) -> Path | None:
         if block.prefix_sha256 is None or len(block.data) < LEAST_BYTES:
             return None
-        place = b"%d %d " % (block.number, len(block.data))
+        place = b"%d %d %d " % (block.number, len(block.data), block.again)
         name = sha256(key + place + block.prefix_sha256).hex()
         return self.folder / name[:2] / f"{name}.part"
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy
 
 from teapot.digest import sha256
-from teapot.index import ENTRY, FROM_ROW, NO_LICENSE, NO_RECORD, SPOOLED, Entries
+from teapot.index import ENTRY, FROM_ROW, NO_LICENSE, NO_RECORD, SPOOLED, Entries, license_code
 from teapot.interfaces import Block
 from teapot.model.record import Dropped, Example, Fault, Row
 from teapot.parts import Ids, Part, Repaired
@@ -106,7 +106,7 @@ class _Building:
     def __init__(self, scanned: Scanned, *, spooled: bool) -> None:
         self._entries, self._scanned = scanned.entries, scanned
         self._entries["row"] = numpy.arange(1, len(self._entries) + 1)
-        self._licenses = list(scanned.licenses)
+        self._licenses = {text: code for code, text in enumerate(scanned.licenses)}
         self._ids: dict[int, str | None] = {}
         self._odd: dict[int, Dropped | Repaired] = {}
         self._lines = [scanned.lines]
@@ -119,7 +119,8 @@ class _Building:
         entry["record"] = numpy.frombuffer(sha256(example.line), dtype=numpy.uint8)
         entry["offset"], entry["length"] = self._spooled_bytes, len(example.line)
         entry["id_hash"], entry["characters"] = id_hash(example.id), example.characters
-        entry["tokens"], entry["license"] = tokens, self._license(example.license)
+        entry["tokens"] = tokens
+        entry["license"] = license_code(self._licenses, example.license)
         entry["state"] = SPOOLED
         self._lines.append(example.line)
         self._spooled_bytes += len(example.line)
@@ -132,7 +133,9 @@ class _Building:
         entry = self._entries[place]
         if dropped.content_digest is not None:
             entry["content"] = numpy.frombuffer(dropped.content_digest, dtype=numpy.uint8)
-        entry["license"] = NO_LICENSE if dropped.license is None else self._license(dropped.license)
+        entry["license"] = NO_LICENSE
+        if dropped.license is not None:
+            entry["license"] = license_code(self._licenses, dropped.license)
         self._ids[place] = dropped.id
         self._odd[place] = dropped
 
@@ -141,11 +144,6 @@ class _Building:
         ids = Ids(self._scanned.ids, self._scanned.bounds, self._ids)
         lines = b"".join(self._lines)
         return Part(self._entries, tuple(self._licenses), ids, self._odd, lines, self._scanned.said)
-
-    def _license(self, text: str) -> int:
-        if text not in self._licenses:
-            self._licenses.append(text)
-        return self._licenses.index(text)
 
 
 def _row_at(data: bytes | memoryview, entries: Entries, place: int) -> Row | Fault:

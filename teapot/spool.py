@@ -20,6 +20,9 @@ from teapot.parts import Part
 from teapot.rowscan import CHECKED_BYTES, PLACE, CommonRows, gather_lines
 from teapot.scratch import room
 
+MAX_FILES = 128
+"""So many sources stay open to be read again; macOS lets a process open 256 files."""
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -38,6 +41,11 @@ class Origins:
         self._spooled_bytes = 0
         self._origins: list[Origin] = []
         self._places = numpy.empty(0, dtype=PLACE)
+
+    @property
+    def has_room(self) -> bool:
+        """Return whether one more source may be kept open."""
+        return sum(origin.file is not None for origin in self._origins) < MAX_FILES
 
     def place(self, part: Part) -> None:
         """Keep the lines of a part that cannot be made again, and say where they lie."""

@@ -186,17 +186,31 @@ class _Reading:
         make: Callable[[Block], Part],
     ) -> Iterator[Part]:
         """Yield what the source's blocks make, in order; note where their lines lie."""
-        watcher, origins = self._options.watcher, self._sinks.origins
+        watcher = self._options.watcher
         blocks = reader if watcher is None and isinstance(reader, BlockReader) else None
-        if origins is not None:
-            again = blocks.again() if blocks is not None and maker.common is not None else None
-            origins.add(Origin(again, maker.common))
+        is_read_again = self._is_read_again(blocks, maker)
         if blocks is not None:
-            yield from in_order(make, blocks.blocks(), self._options.workers)
+            given = blocks.blocks()
+            if not is_read_again:
+                given = (replace(block, offset=None) for block in given)
+            # Nobody asks of a plug-in that several threads may call it at once.
+            workers = 1 if maker.asks_plugins else self._options.workers
+            yield from in_order(make, given, workers)
         elif watcher is not None:
             yield from map(maker.of_rows, _batches(self._watched(spec, reader, watcher)))
         else:
             yield from map(maker.of_rows, _batches(row for _, row in reader))
+
+    def _is_read_again(self, blocks: BlockReader | None, maker: PartMaker) -> bool:
+        """Keep a source open whose lines are made again; False where they must be spooled."""
+        origins, common = self._sinks.origins, maker.common
+        if origins is None:
+            return True
+        again = None
+        if blocks is not None and common is not None and origins.has_room:
+            again = blocks.again()
+        origins.add(Origin(again, common))
+        return again is not None or common is None
 
     def _watched(
         self, spec: SourceSpec, reader: SourceReader, watcher: RowWatcher

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
-from typing import NamedTuple
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
+import license_expression
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from teapot import licensing
 from teapot.licensing import LicensePolicy, LicenseVerdict, SpdxExpression, parse_license
 from teapot.model.record import Fault
 
@@ -161,3 +165,23 @@ def test_a_misspelt_licence_is_answered_with_its_neighbour() -> None:
     fault = parse_license("Apache-2")
     assert isinstance(fault, Fault)
     assert "did you mean Apache-2.0?" in fault.words
+
+
+def test_threads_that_judge_the_first_licences_at_once_all_judge(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tokenizer = license_expression.AdvancedTokenizer
+    finish = tokenizer.make_automaton
+
+    def finish_late(self: Any) -> None:
+        time.sleep(0.1)
+        finish(self)
+
+    licensing._parse.cache_clear()
+    licensing._licensing.cache_clear()
+    licensing._licensing()
+    monkeypatch.setattr(tokenizer, "make_automaton", finish_late)
+    texts = ["MIT", "GPL-3.0-only OR MIT", "MIT AND ISC"]
+    with ThreadPoolExecutor(len(texts)) as pool:
+        verdicts = list(pool.map(LicensePolicy(None).judge, texts))
+    assert verdicts == [LicenseVerdict(text, True) for text in texts]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from teapot import scratch
-from teapot.index import ENTRY, SPOOLED, RecordIndex
+from teapot.equals import are_among
+from teapot.index import ENTRY, NO_RECORD, SPOOLED, RecordIndex
 from teapot.mixing import Mix, RecordLines, plan_mix, rank_order
 from teapot.model.config import Duplicates
 from teapot.ordering import DRAW_LABEL, Ranker
@@ -279,3 +281,64 @@ def test_lines_of_records_inverts_the_order(rows: list[Row], weight: Decimal) ->
         [line for line, standing in enumerate(mix.order) if standing == record]
         for record in range(len(rows))
     ]
+
+
+@given(st.lists(st.integers(0, 20)), st.lists(st.integers(0, 20), min_size=1))
+def test_keys_are_found_among_those_that_are_known(keys: list[int], known: list[int]) -> None:
+    found = are_among(numpy.array(keys, numpy.uint64), numpy.unique(known).astype(numpy.uint64))
+    assert found.tolist() == [key in known for key in keys]
+
+
+def test_keys_are_looked_up_without_sorting_all_that_are_known() -> None:
+    known = numpy.arange(0, 1 << 21, 2, dtype=numpy.uint64)
+    tracemalloc.start()
+    try:
+        found = are_among(numpy.arange(100, dtype=numpy.uint64), known)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.tolist() == [True, False] * 50
+    assert peak_bytes < known.nbytes // 100
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=30))
+def test_whole_ranks_decide_where_their_beginnings_are_equal(ranks: list[tuple[int, int]]) -> None:
+    whole = [bytes([first]) * 8 + bytes([rest]) for first, rest in ranks]
+    keys = numpy.array([int.from_bytes(rank[:8], "big") for rank in whole], dtype=numpy.uint64)
+    asked: list[int] = []
+
+    def whole_rank(place: int) -> bytes:
+        asked.append(place)
+        return whole[place]
+
+    assert [whole[place] for place in rank_order(keys, whole_rank)] == sorted(whole)
+    firsts = Counter(first for first, _ in ranks)
+    assert sorted(asked) == [place for place, (first, _) in enumerate(ranks) if firsts[first] > 1]
+
+
+def test_a_module_without_a_usable_record_gives_no_line() -> None:
+    entries = _entries([("none", row) for row in _rows(3)])
+    entries["state"] = NO_RECORD
+    with closing(RecordIndex()) as index:
+        for name, part in (("first", _entries([])), ("none", entries), ("some", _entries([]))):
+            index.begin_source(name)
+            index.extend(part, [])
+            index.end_module(name)
+        weights = dict.fromkeys(index.spans, Decimal("1.5"))
+        mix = plan_mix(index, weights, seed=SEED, duplicates=DROP)
+    assert len(mix.order) == 0 == mix.duplicate_groups
+    assert [share.lines for share in mix.shares.values()] == [0, 0, 0]
+    assert {share.cutoff for share in mix.shares.values()} == {None}
+
+
+def test_a_row_without_a_record_is_nobodys_twin() -> None:
+    entries = _entries([("m", Row("same"))] * 3)
+    entries["state"][0] = NO_RECORD
+    with closing(RecordIndex()) as index:
+        index.begin_source("m")
+        index.extend(entries, ["MIT"])
+        index.end_module("m")
+        mix = plan_mix(index, {"m": Decimal(1)}, seed=SEED, duplicates=DROP)
+    assert mix.twins[0] == -1
+    assert 0 not in mix.order
+    assert (mix.duplicate_groups, mix.duplicate_records, len(mix.order)) == (1, 1, 1)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 from collections.abc import Iterator
 from typing import Any
 
@@ -235,3 +236,10 @@ def test_offsets_are_those_of_the_rows_in_their_file() -> None:
 def test_an_entry_is_the_same_on_both_sides() -> None:
     assert ENTRY.itemsize == _rows.ENTRY_BYTES
     assert PLACE.itemsize == _rows.PLACE_BYTES
+
+
+def test_a_block_whose_ids_32_bits_might_not_count_is_refused() -> None:
+    common = PartMaker(_maker()).common
+    assert common is not None
+    with mmap.mmap(-1, (1 << 29) + 1) as block, pytest.raises(ValueError, match="too large"):
+        _rows.scan_block(block, common.rules.given, False)

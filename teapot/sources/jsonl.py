@@ -10,7 +10,10 @@ import gzip
 import sys
 import zlib
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, BinaryIO, cast
+
+import numpy
 
 from teapot.batches import count_lines
 from teapot.canonical import CanonicalError, check_numbers, kind_of, loads
@@ -25,6 +28,8 @@ MAX_LINE_BYTES = 16 << 20
 MAX_RATIO = 200
 RATIO_GRACE_BYTES = 16 << 20
 BLOCK_BYTES = 4 << 20
+BLOCK_ROWS = 1 << 16
+"""No block has many more: once judged, even a row that is but a LF takes a kilobyte."""
 _WRONG_STARTS = {
     b"\xff\xfe": "it is UTF-16, expected UTF-8; convert it",
     b"\xfe\xff": "it is UTF-16, expected UTF-8; convert it",
@@ -102,7 +107,7 @@ class JsonlReader:
 
     def _cut(self, raw: HashingReader) -> Iterator[Block]:
         offset = 0
-        for number, data in enumerate(whole_lines(self._blocks(raw))):
+        for number, data in enumerate(few_lines(whole_lines(self._blocks(raw)))):
             if isinstance(data, int):
                 yield Block(b"", fault=_overlong(data), number=number)
                 offset += data + 1
@@ -201,6 +206,18 @@ def whole_lines(blocks: Iterator[bytes]) -> Iterator[memoryview | int]:
         yield overlong
     elif begun:
         yield memoryview(begun)
+
+
+def few_lines(parts: Iterator[memoryview | int]) -> Iterator[memoryview | int]:
+    """Yield the same parts, those of more than `BLOCK_ROWS` lines in several."""
+    for part in parts:
+        if isinstance(part, int) or count_lines(part) <= BLOCK_ROWS:
+            yield part
+            continue
+        ends = numpy.flatnonzero(numpy.frombuffer(part, dtype=numpy.uint8) == ord("\n")) + 1
+        cuts = ends[BLOCK_ROWS - 1 : -1 : BLOCK_ROWS].tolist()
+        for start, stop in pairwise((0, *cuts, len(part))):
+            yield part[start:stop]
 
 
 def split_lines(blocks: Iterator[bytes]) -> Iterator[bytes | Fault]:

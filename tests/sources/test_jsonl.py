@@ -18,7 +18,7 @@ from teapot.errors import DataError, SourceError, TeapotError
 from teapot.model.module import SourceSpec
 from teapot.model.record import Fault
 from teapot.sources import jsonl as reading
-from teapot.sources.jsonl import MAX_LINE_BYTES, JsonlReader, split_lines, whole_lines
+from teapot.sources.jsonl import MAX_LINE_BYTES, JsonlReader, few_lines, split_lines, whole_lines
 from teapot.sources.local import LocalFile
 from tests.support.project import chat_rows, jsonl
 from tests.support.sources import read
@@ -199,6 +199,32 @@ def test_whole_lines_are_the_lines_wherever_blocks_end(data: bytes, sizes: list[
     ]
     ends = sum(part + 1 if isinstance(part, int) else len(part) for part in found)
     assert ends in (len(data), len(data) + 1)  # one more where an overlong last line has no LF
+
+
+@given(st.lists(PIECES).map(b"".join).filter(bool), st.integers(1, 40))
+def test_a_part_has_few_lines_however_short_they_are(data: bytes, size: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "BLOCK_ROWS", 3)
+        cycle = (size for _ in iter(int, 1))
+        parts = list(few_lines(whole_lines(_in_blocks(data, cycle))))
+    made = [bytes(part) for part in parts if not isinstance(part, int)]
+    assert b"".join(made) == data
+    assert all(0 < len(_lines(memoryview(part))) <= 4 for part in made)
+    assert all(part.endswith(b"\n") for part in made[:-1])
+
+
+def test_blocks_of_short_rows_have_few_rows_and_true_offsets(tmp_path: Path) -> None:
+    row = b'{"a":1}\n'
+    data = row + b"\n" * 200_000 + row
+    (tmp_path / "rows.jsonl").write_bytes(data)
+    file = LocalFile(path=tmp_path / "rows.jsonl", spec=SourceSpec(id="s", kind="jsonl"))
+    blocks = list(JsonlReader(file).blocks())
+    assert max(bytes(block.data).count(b"\n") for block in blocks) <= 1 << 16
+    for block in blocks:
+        assert block.offset is not None
+        assert data[block.offset : block.offset + len(block.data)] == block.data
+    assert sum(len(block.data) for block in blocks) == len(data)
+    assert [block.number for block in blocks] == list(range(len(blocks)))
 
 
 def _lines(part: memoryview) -> list[bytes]:
