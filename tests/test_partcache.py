@@ -145,7 +145,7 @@ def test_a_run_that_was_killed_goes_on_from_what_it_judged(
     config: Path, cache: PartCache, judged: list[int]
 ) -> None:
     # Each row gets a system turn, so that it goes the long way and the run can be met half-way.
-    write_module(config.parent, "t/a", _rows(12_000), system_prompt="Be brief.")
+    write_module(config.parent, "t/a", _rows(24_000), system_prompt="Be brief.")
     environment = {**os.environ, "XDG_CACHE_HOME": str(cache.folder.parent.parent / "home")}
     kept = cache.folder.parent.parent / "home" / "teapot" / "parts"
     run = subprocess.Popen(
@@ -153,7 +153,7 @@ def test_a_run_that_was_killed_goes_on_from_what_it_judged(
          "--workers", "1", "--on-bad-row", "drop"],
         cwd=config.parent, env=environment,
     )  # fmt: skip
-    while not list(kept.glob("*/*.part")):
+    while len(list(kept.glob("*/*.part"))) < 2:
         assert run.poll() is None, "it ended before it could be killed"
         time.sleep(0.005)
     run.send_signal(signal.SIGKILL)
@@ -161,7 +161,9 @@ def test_a_run_that_was_killed_goes_on_from_what_it_judged(
     done = len(list(kept.glob("*/*.part")))
     options = MixOptions(cache=kept.parent, workers=1, on_bad_row="drop")
     teapot.compose(config, options, output=config.parent / "killed.jsonl")
-    assert len(judged) == len(list(kept.glob("*/*.part"))) - done > 0
+    # The last part may have been cut by the kill; it is told by its digest and judged again.
+    left = len(list(kept.glob("*/*.part"))) - done
+    assert 0 < left <= len(judged) <= left + 1
 
 
 def test_a_cache_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
