@@ -48,7 +48,8 @@ class JsonlSource:
 
     def open(self, spec: SourceSpec, context: SourceContext) -> SourceReader:
         """Return a reader of `spec.path`, taken relative to the module file."""
-        return open_local(LocalFile(path=context.folder / (spec.path or ""), spec=spec), "jsonl")
+        path = context.folder / (spec.path or "")
+        return open_local(LocalFile(path=path, spec=spec, progress=context.progress), "jsonl")
 
 
 class JsonlReader:

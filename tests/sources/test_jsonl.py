@@ -15,10 +15,18 @@ from hypothesis import strategies as st
 
 from teapot.digest import sha256_hex
 from teapot.errors import DataError, SourceError, TeapotError
+from teapot.interfaces import SourceContext
 from teapot.model.module import SourceSpec
 from teapot.model.record import Fault
 from teapot.sources import jsonl as reading
-from teapot.sources.jsonl import MAX_LINE_BYTES, JsonlReader, few_lines, split_lines, whole_lines
+from teapot.sources.jsonl import (
+    MAX_LINE_BYTES,
+    JsonlReader,
+    JsonlSource,
+    few_lines,
+    split_lines,
+    whole_lines,
+)
 from teapot.sources.local import LocalFile
 from tests.support.project import chat_rows, jsonl
 from tests.support.sources import read
@@ -56,6 +64,14 @@ def test_all_packings_give_the_same_rows_and_the_digest_of_the_file_as_it_lies(
     assert rows == list(enumerate(ROWS, start=1))
     assert (identity.uri, identity.rows, identity.bytes) == (name, len(ROWS), len(packed))
     assert (identity.sha256, identity.digest_of) == (sha256_hex(packed), "file")
+
+
+def test_progress_is_told_of_a_file_beside_its_module(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_bytes(TEXT)
+    told: list[tuple[str, int, int | None]] = []
+    context = SourceContext(folder=tmp_path, progress=lambda *step: told.append(step))
+    list(JsonlSource().open(SourceSpec(id="s", kind="jsonl", path="rows.jsonl"), context))
+    assert told == [("s", len(TEXT), len(TEXT))]
 
 
 def test_last_row_needs_no_line_feed(tmp_path: Path) -> None:
