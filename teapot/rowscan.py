@@ -31,6 +31,7 @@ except ImportError:
     IS_COMPILED = False
 
 _MAX_LICENSES, _MAX_SOURCE_BYTES = 64, 200
+_NO_LIMIT, _MAX_LIMIT = -1, (1 << 63) - 1
 _THOUGHTS = {"allow": 0, "require": 1, "forbid": 2, "strip": 3}
 Rules = tuple[Any, ...]
 
@@ -113,9 +114,10 @@ class CommonRows:
             for words, text in said.items()
         )
         module, length = self._module, self._module.max_length
+        limit = _NO_LIMIT if length is None else min(length, _MAX_LIMIT)
         given = (
             *(name.encode() for name in _names(module)), self._tail, self._source.id.encode(),
-            licenses, -1 if length is None else length, _THOUGHTS[module.reasoning],
+            licenses, limit, _THOUGHTS[module.reasoning],
             "outer-whitespace" not in module.repair,
         )  # fmt: skip
         known = {words: text for words, text in said.items() if words is not None}

@@ -243,3 +243,8 @@ def test_a_block_whose_ids_32_bits_might_not_count_is_refused() -> None:
     assert common is not None
     with mmap.mmap(-1, (1 << 29) + 1) as block, pytest.raises(ValueError, match="too large"):
         _rows.scan_block(block, common.rules.given, False)
+
+
+@pytest.mark.parametrize("max_length", [1, 2, (1 << 63) - 1, 1 << 63, 1 << 64])
+def test_any_length_may_be_the_longest(max_length: int) -> None:
+    _compare(json.dumps(_row("q", "a")).encode(), max_length=max_length)
