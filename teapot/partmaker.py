@@ -48,7 +48,7 @@ class PartMaker:
             entries = scanned.entries
             entries["offset"][entries["state"] == FROM_ROW] += numpy.uint64(block.offset)
         left = numpy.flatnonzero(scanned.entries["state"] == NO_RECORD).tolist()
-        building = _Building(scanned, spooled=not block.again)
+        building = _Building(scanned)
         for place in left:
             row = _row_at(block.data, scanned.entries, place)
             self._put(building, place, row)
@@ -60,7 +60,7 @@ class PartMaker:
         """Return the part that rows make which were read by another format's reader."""
         entries = numpy.zeros(len(rows), dtype=ENTRY)
         nothing = numpy.zeros(len(rows), dtype=numpy.uint32)
-        building = _Building(Scanned(entries, b"", nothing, b"", (), {}), spooled=True)
+        building = _Building(Scanned(entries, b"", nothing, b"", (), {}))
         for place, row in enumerate(rows):
             self._put(building, place, row)
         return building.part()
@@ -103,7 +103,7 @@ def id_hash(identity: str) -> int:
 class _Building:
     """A part in the making: what was scanned, and one row after another that was left."""
 
-    def __init__(self, scanned: Scanned, *, spooled: bool) -> None:
+    def __init__(self, scanned: Scanned) -> None:
         self._entries, self._scanned = scanned.entries, scanned
         self._entries["row"] = numpy.arange(1, len(self._entries) + 1)
         self._licenses = {text: code for code, text in enumerate(scanned.licenses)}
