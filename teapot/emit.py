@@ -19,7 +19,6 @@ from teapot.mixing import Mix
 from teapot.sorted_digests import DigestSorter
 from teapot.spool import Origins
 
-_BATCH_LINES = 1024
 _SYNC_BYTES = 64 << 20
 
 
@@ -45,10 +44,9 @@ def write_data(
     """
     origins.load()
     tree, total = MerkleTree(), len(mix.order)
-    batches = (mix.order[at : at + _BATCH_LINES] for at in range(0, total, _BATCH_LINES))
     with path.open("wb") as file, _EarlySync(file.fileno()) as disk:
         writer = HashingWriter(file)
-        for lines, digests in in_order(origins.gather, batches, workers):
+        for lines, digests in in_order(origins.gather, origins.batches(mix.order), workers):
             tree.extend_digests(digests)
             writer.write(lines)
             disk.wrote(len(lines))

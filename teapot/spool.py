@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -22,6 +23,7 @@ from teapot.scratch import room
 
 MAX_FILES = 128
 """So many sources stay open to be read again; macOS lets a process open 256 files."""
+_BATCH_LINES, _BATCH_BYTES = 1024, 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,13 @@ class Origins:
             for name in ("offset", "length", "source", "state"):
                 places[name] = entries[name]
             places["check"] = entries["record"][:, :CHECKED_BYTES]
+
+    def batches(self, records: Numbers) -> Iterator[Numbers]:
+        """Yield records in order, as many at a time as `gather` should hold the lines of."""
+        for at in range(0, len(records), _BATCH_LINES):
+            batch = records[at : at + _BATCH_LINES]
+            ends = numpy.cumsum(self._places["length"][batch], dtype=numpy.int64)
+            yield from numpy.split(batch, numpy.flatnonzero(numpy.diff(ends // _BATCH_BYTES)) + 1)
 
     def gather(self, records: Numbers) -> tuple[bytes, bytes]:
         """Return the lines of records, each with its LF, and their digests, end to end.

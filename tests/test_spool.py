@@ -16,7 +16,7 @@ from teapot import MixOptions
 from teapot.checks.builtin import builtin_checks
 from teapot.digest import sha256
 from teapot.errors import DataError
-from teapot.index import FROM_ROW, SPOOLED, RecordIndex
+from teapot.index import ENTRY, FROM_ROW, SPOOLED, RecordIndex
 from teapot.interfaces import Block
 from teapot.licensing import LicensePolicy
 from teapot.model.module import Module, SourceSpec
@@ -104,6 +104,24 @@ def test_what_no_line_is_made_of_may_change(change: Change, tmp_path: Path) -> N
     moved = _composed(tmp_path / "moved", change)
     assert moved.manifest_sha256 == calm.manifest_sha256
     assert moved.paths.data.read_bytes() == calm.paths.data.read_bytes()
+
+
+@pytest.mark.parametrize("longest", [100, 1 << 20, 15 << 20])
+def test_a_batch_holds_few_lines_and_few_bytes(longest: int, tmp_path: Path) -> None:
+    lengths = numpy.random.default_rng(1).integers(0, longest, 5000)
+    entries = numpy.zeros(len(lengths), dtype=ENTRY)
+    entries["length"] = lengths
+    records = numpy.arange(len(lengths))[::-1]
+    with closing(RecordIndex()) as index, closing(Origins(tmp_path, index)) as origins:
+        index.begin_source("m s")
+        index.extend(entries, [])
+        origins.load()
+        batches = list(origins.batches(records))
+        assert list(origins.batches(records[:0])) == []
+    assert numpy.concatenate(batches).tolist() == records.tolist()
+    assert max(map(len, batches)) <= 1024
+    assert max(lengths[batch].sum() for batch in batches) < 32 << 20
+    assert len(batches) < 6 + lengths.sum() // (8 << 20)
 
 
 def test_lines_are_found_in_the_spool_and_in_their_files(tmp_path: Path) -> None:
