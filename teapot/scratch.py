@@ -6,6 +6,9 @@ system writes out when it needs the memory, and which are gone when the run ends
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,10 +24,15 @@ Rows = NDArray[Any]
 
 
 def room(count: int, kind: DTypeLike, folder: Path | None) -> Rows:
-    """Return an array to be filled, in memory or in a file of `folder`."""
+    """Return an array to be filled, in memory or in a file of `folder`.
+
+    Raises:
+        OSError: the disk has no room for it.
+    """
     if count <= ROWS_IN_MEMORY:
         return numpy.empty(count, dtype=kind)
     with tempfile.TemporaryFile(dir=folder) as file:
+        _take_space(file, count * numpy.dtype(kind).itemsize)
         return numpy.memmap(file, dtype=kind, mode="w+", shape=(count,))
 
 
@@ -79,3 +87,14 @@ class Spread:
         """Remove whatever was not yielded."""
         while self._files:
             self._files.pop().close()
+
+
+def _take_space(file: BinaryIO, size: int) -> None:
+    """Have the disk set space aside: without it the system kills whoever fills the array."""
+    if sys.platform != "linux":
+        return
+    try:
+        os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # file systems that cannot
+            raise

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+import os
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -67,3 +70,33 @@ def test_closed_early_nothing_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     spread.close()
     assert not list(tmp_path.iterdir())
     assert list(spread.buckets()) == []
+
+
+def test_room_that_the_disk_has_not_is_an_error_before_it_is_filled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def fallocate(handle: int, start: int, size: int) -> None:
+        asked.append((start, size))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(scratch, "ROWS_IN_MEMORY", 4)
+    monkeypatch.setattr(os, "posix_fallocate", fallocate, raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert len(room(4, "u4", tmp_path)) == 4
+    with pytest.raises(OSError, match="No space left"):
+        room(5, "u4", tmp_path)
+    assert asked == [(0, 20)]
+
+
+@pytest.mark.parametrize("code", [errno.EOPNOTSUPP, errno.EINVAL])
+def test_room_is_given_where_space_cannot_be_set_aside(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fallocate(handle: int, start: int, size: int) -> None:
+        raise OSError(code, "not here")
+
+    monkeypatch.setattr(scratch, "ROWS_IN_MEMORY", 4)
+    monkeypatch.setattr(os, "posix_fallocate", fallocate, raising=False)
+    assert len(room(5, "u4", tmp_path)) == 5
