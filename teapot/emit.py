@@ -71,10 +71,16 @@ class _EarlySync(AbstractContextManager["_EarlySync"]):
     def wrote(self, size: int) -> None:
         """Take note of bytes written; ask the disk for them when they are many."""
         self._waiting_bytes += size
-        is_idle = self._last is None or self._last.done()
-        if self._waiting_bytes >= _SYNC_BYTES and is_idle:
+        if self._waiting_bytes >= _SYNC_BYTES and self._is_idle():
             self._waiting_bytes = 0
             self._last = self._thread.submit(os.fsync, self._handle)
+
+    def _is_idle(self) -> bool:
+        """Return whether the disk has what it was asked for; what it refused it tells only once."""
+        if self._last is None or not self._last.done():
+            return self._last is None
+        self._last.result()
+        return True
 
     def __exit__(
         self,
