@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from itertools import islice
 from typing import Any
+from unicodedata import unidata_version
 
 import numpy
 
@@ -251,6 +252,9 @@ def _facts(mix: ResolvedMix, module: ModuleInMix, spec: SourceSpec, sinks: Sinks
     """Return what decides the parts of a source, beside its bytes and the code."""
     training, declared = mix.config.training, module.module
     decides = replace(declared, sources=(), suggested_weight=None, min_examples=None)
+    libraries = ["jiter", "license-expression", "orjson"]
+    if sinks.tokens is not None:
+        libraries.append("tokenizers")
     return {
         "module": asdict(decides),
         "source": asdict(spec),
@@ -258,7 +262,8 @@ def _facts(mix: ResolvedMix, module: ModuleInMix, spec: SourceSpec, sinks: Sinks
         "strip_think": training.strip_think,
         "include_reasoning": training.include_reasoning,
         "tokenizer": sinks.tokens.sha256 if sinks.tokens is not None else None,
-        "licenses": version("license-expression"),
+        "libraries": {name: version(name) for name in libraries},
+        "unicode": unidata_version,
     }
 
 

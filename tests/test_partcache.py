@@ -22,7 +22,7 @@ from teapot.index import NO_RECORD
 from teapot.interfaces import Block
 from teapot.model.record import Dropped
 from teapot.model.verification import Status
-from teapot.partcache import LEAST_BYTES, PartCache
+from teapot.partcache import _JUDGES, LEAST_BYTES, PartCache
 from teapot.partfile import part_bytes, part_of
 from teapot.partmaker import PartMaker
 from teapot.parts import Part
@@ -116,6 +116,18 @@ def test_whatever_decides_rows_has_them_judged_again(
         write_module(config.parent, "t/a", _rows(6001)[1:], repair=["double-close"])
     _composed(config, cache, "changed")
     assert judged
+
+
+def test_whatever_code_judges_rows_is_part_of_the_digest() -> None:
+    code = "import sys, teapot.partmaker; print(*(n for n in sys.modules if n[:7] == 'teapot.'))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True
+    )
+    names = {name.removeprefix("teapot.") for name in loaded.stdout.split()}
+    tell_nothing = {"_batches", "batches", "errors", "interfaces", "sources", "version"}
+    opens_files = {"sources.local"}
+    judges = {name for name in names if {name, name.partition(".")[0]} & {*_JUDGES}}
+    assert names - judges == tell_nothing | opens_files
 
 
 def test_rows_that_were_appended_are_judged_alone(
