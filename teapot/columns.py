@@ -9,7 +9,10 @@ import numpy
 import pyarrow as arrow
 from numpy.typing import NDArray
 
+from teapot.errors import DataError, Problem
+
 _HEX_DIGITS = 64
+_MAX_BOUND = (1 << 31) - 1
 
 
 def numbers(values: NDArray[Any], is_there: NDArray[Any] | None = None) -> Any:
@@ -33,10 +36,12 @@ def digests(values: NDArray[numpy.uint8], is_there: NDArray[Any] | None = None) 
 
 
 def texts(data: bytes, ends: NDArray[Any], is_there: NDArray[Any] | None = None) -> Any:
-    """Return texts that lie end to end, each up to its place in `ends`, as a column."""
-    bounds = numpy.zeros(len(ends) + 1, dtype=numpy.int32)
-    bounds[1:] = ends
-    buffers = [_bits(is_there), _buffer(bounds), arrow.py_buffer(data)]
+    """Return texts that lie end to end, each up to its place in `ends`, as a column.
+
+    Raises:
+        DataError: they have 2 GiB or more, which Arrow's bounds cannot say.
+    """
+    buffers = [_bits(is_there), _bounds(ends), arrow.py_buffer(data)]
     return arrow.Array.from_buffers(arrow.string(), len(ends), buffers)
 
 
@@ -65,12 +70,20 @@ def empty_lists(count: int) -> Any:
 
 def lists(values: NDArray[Any], starts: NDArray[Any]) -> Any:
     """Return lists of integers as a column: the nth is `values[starts[n]:starts[n + 1]]`."""
-    bounds = (starts - starts[0]).astype(numpy.int32)
+    bounds = _bounds(starts[1:] - starts[0])
     kind = arrow.list_(arrow.from_numpy_dtype(values.dtype))
     inner = numbers(values[starts[0] : starts[-1]])
-    return arrow.Array.from_buffers(
-        kind, len(bounds) - 1, [None, _buffer(bounds)], children=[inner]
-    )
+    return arrow.Array.from_buffers(kind, len(starts) - 1, [None, bounds], children=[inner])
+
+
+def _bounds(ends: NDArray[Any]) -> Any:
+    """Return where each of some parts begins, and the last one ends: Arrow does not look again."""
+    if len(ends) and ends[-1] > _MAX_BOUND:
+        told = f"{ends[-1]:,} bytes or lines of rows that are read together are too many to tell"
+        raise DataError(Problem("", told))
+    bounds = numpy.zeros(len(ends) + 1, dtype=numpy.int32)
+    bounds[1:] = ends
+    return _buffer(bounds)
 
 
 def _buffer(values: NDArray[Any]) -> Any:
