@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from teapot.auditing import account_of, auditing
-from teapot.datafile import MeasuredData, measure_data
+from teapot.datafile import MeasuredData
+from teapot.datafiles import DataFiles
 from teapot.differences import Differences, compare_lines
 from teapot.errors import DataError, counted
 from teapot.files import OutputPaths
@@ -33,17 +34,14 @@ class ContentChecks:
     def run(self) -> Iterator[CheckResult]:
         """Yield the checks of data, Merkle tree and ledger; nothing is kept in memory."""
         data, ledger = self.manifest.data, self.manifest.ledger
+        files = DataFiles(self.paths, data)
         with tempfile.TemporaryDirectory(prefix="teapot-verify-") as folder:
             claimed, found = Path(folder, "claimed"), Path(folder, "found")
             sizes = {"rows": ledger.rows, "lines": data.records}
             with auditing(self.paths.ledger, claimed, **sizes) as future:
                 try:
                     with found.open("wb") as digests:
-                        measured = measure_data(
-                            self.paths.data, digests, stated_lines=data.records,
-                            progress=self.progress,
-                        )  # fmt: skip
-
+                        measured = files.measure(digests, progress=self.progress)
                 except DataError as error:
                     measured = None
                     yield _unreadable("data", "the data file", error)
@@ -52,6 +50,8 @@ class ContentChecks:
             locate = _Locator(self.paths.ledger, claimed, found) if is_ledger else None
             if measured is not None:
                 yield self._data(measured, locate)
+                if data.shards:
+                    yield _shards(files, measured)
                 yield self._merkle(measured)
             if account is None:
                 assert problem is not None  # noqa: S101 - one of the two is always there
@@ -110,6 +110,21 @@ class ContentChecks:
             expected=f"{data.contents_root}, {counted(data.contents, 'content')}",
             found=f"{account.contents_root}, {counted(account.contents, 'content')}",
         )  # fmt: skip
+
+
+def _shards(files: DataFiles, measured: MeasuredData) -> CheckResult:
+    """Return whether each shard is the one stated at its place, and no other lies there."""
+    faults, count = files.faults(measured), counted(len(files.files), "shard")
+    return CheckResult.compare(
+        "shards", f"SHA-256 of each shard of {files.paths.data.name}, and that there are no others",
+        expected=count, found=counted(len(faults), "fault") if faults else count,
+        details=_first(faults),
+    )  # fmt: skip
+
+
+def _first(faults: Sequence[str]) -> list[str]:
+    more = len(faults) - MAX_SHOWN
+    return [*faults[:MAX_SHOWN], *([f"and {counted(more, 'more fault')}"] if more > 0 else [])]
 
 
 class _Locator:

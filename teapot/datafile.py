@@ -1,4 +1,4 @@
-"""One walk over a data file: its SHA-256, size, lines, and the digest of every line.
+"""One walk over a data file or its shards: SHA-256, size, lines, and the digest of every line.
 
 Memory does not grow with the file: line digests go to a scratch file. Every block is read once, and
 hashed in a thread as part of the whole while its lines are hashed.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -34,13 +35,26 @@ MAX_LINE_BYTES = 64 << 20
 class MeasuredData:
     """What a data file is; `fault` says why it is not lines of bearable length, each with its LF.
 
-    With a fault, `records` and `merkle_root` tell of the lines before it.
+    With a fault, `records` and `merkle_root` tell of the lines before it. Of shards, this is what
+    those that could be read are end to end.
     """
 
     sha256: str
     bytes: int
     records: int
     merkle_root: str
+    fault: str | None = None
+    shards: tuple[MeasuredShard, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeasuredShard:
+    """What one shard is; one that cannot be read has no `sha256`, and a `fault` that says why."""
+
+    name: str
+    sha256: str | None
+    bytes: int = 0
+    records: int = 0
     fault: str | None = None
 
 
@@ -77,19 +91,69 @@ def measure_data(
     Raises:
         DataError: the file is missing, no regular file, or leads out of its folder.
     """
-    limit = MAX_LINES if stated_lines is None else stated_lines + SPARE_LINES
-    lines = _Lines(digests, limit)
     with open_beside(path) as file, _Hasher() as whole:
+        lines = _Lines(digests, _limit(stated_lines))
         total = os.fstat(file.fileno()).st_size
         while block := file.read(BLOCK_BYTES):
             whole.update(block)
             lines.take(block)
             progress("verify", whole.bytes, total)
         lines.end()
-        sha256_of_all = whole.hexdigest()
+        return _measured(whole, lines)
+
+
+def measure_shards(
+    paths: Sequence[Path],
+    digests: BinaryIO | None = None,
+    *,
+    stated_lines: int | None = None,
+    progress: Progress = silent,
+) -> MeasuredData:
+    """Return what shards are end to end, and each by itself; a line must not go over an end."""
+    total, shards = sum(map(_size, paths)), []
+    with _Hasher() as whole:
+        lines = _Lines(digests, _limit(stated_lines))
+        for path in paths:
+            before, first = whole.bytes, lines.count
+            try:
+                with open_beside(path) as file, _Hasher() as own:
+                    while block := file.read(BLOCK_BYTES):
+                        own.update(block)
+                        whole.update(block)
+                        lines.take(block)
+                        progress("verify", whole.bytes, total)
+                    lines.end_file()
+                    found: str | None = own.hexdigest()
+                fault = None if lines.fault is None else f"from here on: {lines.fault}"
+            except DataError as error:
+                found, fault = None, "; ".join(problem.message for problem in error.problems)
+            shards.append(
+                MeasuredShard(
+                    name=path.name, sha256=found, bytes=whole.bytes - before,
+                    records=lines.count - first, fault=fault,
+                )
+            )  # fmt: skip
+        lines.end()
+        return _measured(whole, lines, tuple(shards))
+
+
+def _limit(stated_lines: int | None) -> int:
+    return MAX_LINES if stated_lines is None else stated_lines + SPARE_LINES
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _measured(
+    whole: _Hasher, lines: _Lines, shards: tuple[MeasuredShard, ...] = ()
+) -> MeasuredData:
     return MeasuredData(
-        sha256=sha256_of_all, bytes=whole.bytes, records=lines.tree.leaves,
-        merkle_root=lines.tree.root().hex(), fault=lines.fault,
+        sha256=whole.hexdigest(), bytes=whole.bytes, records=lines.tree.leaves,
+        merkle_root=lines.tree.root().hex(), fault=lines.fault, shards=shards,
     )  # fmt: skip
 
 
@@ -145,11 +209,16 @@ class _Lines:
         if len(self._begun) > MAX_LINE_BYTES:
             self._fail(f"is longer than {MAX_LINE_BYTES:,} bytes")
 
-    def end(self) -> None:
-        """Put what waits into the tree; a line that was not ended is a fault."""
+    def end_file(self) -> None:
+        """Take note that a file ends here; a line that was not ended is a fault."""
         if self.fault is None and self._begun:
             self._fail("has no LF at its end: the file was cut")
+
+    def end(self) -> None:
+        """Put what waits into the tree; a line that was not ended is a fault."""
+        self.end_file()
         self.tree.extend_digests(self._waiting)
+        self._waiting.clear()
 
     def _add(self, found: bytes) -> None:
         if self._digests is not None:
@@ -158,13 +227,15 @@ class _Lines:
         whole = len(self._waiting) - len(self._waiting) % (BLOCK_LEAVES * DIGEST_BYTES)
         self.tree.extend_digests(self._waiting[:whole])
         del self._waiting[:whole]
-        if self._lines() > self._limit:
+        if self.count > self._limit:
             self.fault = f"there are over {self._limit:,} lines; the others were not looked at"
 
     def _fail(self, told: str) -> None:
-        self.fault = f"line {self._lines() + 1} {told}"
+        self.fault = f"line {self.count + 1} {told}"
 
-    def _lines(self) -> int:
+    @property
+    def count(self) -> int:
+        """Return how many lines were hashed."""
         return self.tree.leaves + len(self._waiting) // DIGEST_BYTES
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -16,46 +18,80 @@ from teapot.inorder import in_order
 from teapot.interfaces import Progress
 from teapot.merkle import MerkleTree
 from teapot.mixing import Mix
+from teapot.model.manifest import Shard
 from teapot.sorted_digests import DigestSorter
 from teapot.spool import Origins
 
 _SYNC_BYTES = 64 << 20
 
 
+Lines = tuple[bytes, bytes]
+"""Lines, each with its LF, and their digests, end to end."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataFacts:
-    """What was written: digest and size of the file, its lines, the tree over their digests."""
+    """What was written: digest and size of the file, its lines, the tree over their digests.
+
+    Where there are `shards`, that is what they are end to end.
+    """
 
     sha256: str
     bytes: int
     records: int
     merkle_root: str
+    shards: tuple[Shard, ...] = ()
 
 
-def write_data(
-    mix: Mix, origins: Origins, path: Path, progress: Progress, *, workers: int = 1
-) -> DataFacts:
-    """Write every line of the mix to `path` and return what was written.
-
-    The record digest, which is a leaf of the tree, is the SHA-256 of a line without its LF.
+def gathered(
+    mix: Mix, origins: Origins, spans: Sequence[range], *, workers: int = 1
+) -> Iterator[Lines]:
+    """Yield the lines of the mix in order; none of them go over the end of a span.
 
     Raises:
         DataError: a source is not what it was when it was read.
     """
     origins.load()
-    tree, total = MerkleTree(), len(mix.order)
-    with path.open("wb") as file, _EarlySync(file.fileno()) as disk:
-        writer = HashingWriter(file)
-        for lines, digests in in_order(origins.gather, origins.batches(mix.order), workers):
-            tree.extend_digests(digests)
-            writer.write(lines)
-            disk.wrote(len(lines))
-            progress("write", tree.leaves, total)
+    batches = (
+        batch for span in spans for batch in origins.batches(mix.order[span.start : span.stop])
+    )
+    return in_order(origins.gather, batches, workers)
+
+
+def write_data(
+    made: Iterator[Lines], paths: Sequence[Path], spans: Sequence[range], progress: Progress
+) -> DataFacts:
+    """Write the lines that `made` yields, to each path those of its span; return what was written.
+
+    The record digest, which is a leaf of the tree, is the SHA-256 of a line without its LF.
+    """
+    tree, total, whole, size = MerkleTree(), spans[-1].stop, hashlib.sha256(), 0
+    shards: list[Shard] = []
+    for path, span in zip(paths, spans, strict=True):
+        with path.open("wb") as file, _EarlySync(file.fileno()) as disk:
+            writer = HashingWriter(file)
+            while tree.leaves < span.stop:
+                lines, digests = next(made)
+                tree.extend_digests(digests)
+                writer.write(lines)
+                if len(paths) > 1:
+                    whole.update(lines)
+                disk.wrote(len(lines))
+                progress("write", tree.leaves, total)
+        shards.append(
+            Shard(
+                name=path.name, sha256=writer.hexdigest(), bytes=writer.bytes_written,
+                records=len(span),
+            )
+        )  # fmt: skip
+        size += writer.bytes_written
+    is_cut = len(shards) > 1
     return DataFacts(
-        sha256=writer.hexdigest(),
-        bytes=writer.bytes_written,
+        sha256=whole.hexdigest() if is_cut else shards[0].sha256,
+        bytes=size,
         records=total,
         merkle_root=tree.root().hex(),
+        shards=tuple(shards) if is_cut else (),
     )
 
 

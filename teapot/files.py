@@ -25,14 +25,19 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from teapot.errors import DataError, OutputError, Problem
+from teapot.shards import shard_name, stem_of
 
 _JOURNAL = "commit.json"
-_MAX_JOURNAL_BYTES = 1 << 20
+_MAX_JOURNAL_BYTES = 16 << 20
+"""What the names of `MAX_SHARDS` shards, put in place and removed, come to."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputPaths:
-    """The files of one composition; all share a folder and a stem."""
+    """The files of one composition; all share a folder and a stem.
+
+    Where the data is cut into shards, `data` is the name that they have as a whole.
+    """
 
     data: Path
 
@@ -67,6 +72,25 @@ class OutputPaths:
         ]
         return [path for path in (self.bundle, *sorted(others)) if os.path.lexists(path)]
 
+    @classmethod
+    def of_file(cls, path: Path) -> OutputPaths:
+        """Return the composition of a data file, or of one of its shards."""
+        stem = stem_of(path.name)
+        own = cls(path)
+        if stem is None or os.path.lexists(own.manifest):
+            return own
+        return cls(path.with_name(f"{stem}.jsonl"))
+
+    def shards(self, count: int) -> tuple[Path, ...]:
+        """Return where so many shards lie, in order."""
+        names = (shard_name(self.stem, number, count) for number in range(count))
+        return tuple(self.data.with_name(name) for name in names)
+
+    def all_shards(self) -> list[Path]:
+        """Return the files that lie there under the name of a shard, of however many, sorted."""
+        found = self.data.parent.glob(f"{_escaped(self.stem)}-*-of-*.jsonl")
+        return sorted(path for path in found if stem_of(path.name) == self.stem)
+
     @property
     def run_folder(self) -> Path:
         """Return the folder in which a run prepares its files."""
@@ -99,8 +123,10 @@ class Stage:
 
 
 @contextmanager
-def staged(paths: OutputPaths) -> Iterator[Stage]:
+def staged(paths: OutputPaths, shards: Sequence[Path] = ()) -> Iterator[Stage]:
     """Give a locked, empty folder beside the output; remove it in the end, whatever happens.
+
+    `shards` are where data goes that is cut.
 
     Raises:
         OutputError: the folder is missing, read-only or full, or another run writes this output.
@@ -108,7 +134,7 @@ def staged(paths: OutputPaths) -> Iterator[Stage]:
     parent = paths.data.parent
     if not parent.is_dir():
         raise OutputError(Problem(str(parent), "no such folder; create it, or choose -o elsewhere"))
-    for final in (paths.data, paths.ledger, paths.manifest, *paths.all_bundles()):
+    for final in (paths.data, *shards, paths.ledger, paths.manifest, *paths.all_bundles()):
         if final.is_dir():
             raise OutputError(Problem(str(final), "is a folder, expected the name of a file"))
     with _explained(paths), _locked(paths.run_folder, create=True) as folder:
@@ -239,16 +265,20 @@ def _planned(journal: Path) -> dict[str, list[str]]:
     Raises:
         DataError: no run of Teapot's has written this journal; nothing of it is done.
     """
-    stem = journal.parent.name.removeprefix(".").removesuffix(".teapot-run")
-    bundles = re.escape(stem) + r"\.manifest(\.[^./]+)?\.sigstore\.json"
-    names = re.escape(stem) + rf"\.(jsonl|ledger\.parquet|manifest\.json)|{bundles}"
+    stem = re.escape(journal.parent.name.removeprefix(".").removesuffix(".teapot-run"))
+    bundles = stem + r"\.manifest(\.[^./]+)?\.sigstore\.json"
+    data = stem + r"(-[0-9]{5}-of-[0-9]{5})?\.jsonl"
+    names = stem + rf"\.(ledger\.parquet|manifest\.json)|{data}|{bundles}"
     try:
         with open_regular(journal) as file:
             plan = json.loads(file.read(_MAX_JOURNAL_BYTES))
         found = {key: plan[key] for key in ("rename", "remove")}
-        # A run removes no more than signatures, and what it puts in place is files of its own.
+        # What a run puts in place is files of its own. It removes no more than signatures, and
+        # data that was cut in another way, for which it has other data.
         is_own = all(re.fullmatch(names, name) for name in found["rename"])
-        is_own &= all(re.fullmatch(bundles, name) for name in found["remove"])
+        has_data = any(re.fullmatch(data, name) for name in found["rename"])
+        removed = rf"{bundles}|{data}" if has_data else bundles
+        is_own &= all(re.fullmatch(removed, name) for name in found["remove"])
         is_own &= not any(_is_no_file(journal.parent / name) for name in found["rename"])
     except (OSError, ValueError, TypeError, LookupError, RecursionError):
         is_own = False

@@ -9,10 +9,11 @@ from teapot.canonical import loads
 from teapot.errors import DataError, Problem
 from teapot.files import OutputPaths
 from teapot.licensing import LicensePolicy
-from teapot.model.manifest import Manifest
+from teapot.model.manifest import DataFile, Manifest
 from teapot.model.record import Fault
 from teapot.model.report import decimal_text
 from teapot.names import file_fault
+from teapot.shards import shard_spans
 from teapot.statementfile import read_object, refuse_other_form
 
 MAX_BYTES = 64 << 20
@@ -70,9 +71,21 @@ def number_faults(manifest: Manifest) -> Iterator[str]:
         whole = report.total.tokens or 0
         parts["tokens by module"] = whole, sum(m.tokens or 0 for m in report.modules)
         parts["tokens by licence"] = whole, sum(a.tokens or 0 for a in report.licenses.values())
+    if data.shards:
+        parts["bytes by shard"] = data.bytes, sum(shard.bytes for shard in data.shards)
+        yield from _shard_faults(data)
     for what, (stated, summed) in parts.items():
         if stated != summed:
             yield f"{what}: stated {stated}, the parts sum to {summed}"
+
+
+def _shard_faults(data: DataFile) -> Iterator[str]:
+    """Yield every shard that has not the lines which it has by its number."""
+    spans = shard_spans(data.records, len(data.shards))
+    for shard, span in zip(data.shards, spans, strict=True):
+        if shard.records != len(span):
+            told = f"stated {shard.records}, {data.records} in {len(spans)} shards give {len(span)}"
+            yield f"lines of {shard.name}: {told}"
 
 
 def recipe_faults(manifest: Manifest) -> Iterator[str]:
@@ -116,9 +129,13 @@ def _name_faults(manifest: Manifest) -> Iterator[str]:
     if not manifest.data.name.endswith(".jsonl"):
         yield f"the file name {manifest.data.name!r} does not end in .jsonl"
         return
-    expected = OutputPaths(Path(manifest.data.name)).ledger.name
-    if manifest.ledger.name != expected:
-        yield f"the ledger is named {manifest.ledger.name!r}, expected {expected!r}"
+    paths, shards = OutputPaths(Path(manifest.data.name)), manifest.data.shards
+    if manifest.ledger.name != paths.ledger.name:
+        yield f"the ledger is named {manifest.ledger.name!r}, expected {paths.ledger.name!r}"
+    for shard, path in zip(shards, paths.shards(len(shards)), strict=True):
+        if shard.name != path.name:
+            yield f"a shard is named {shard.name!r}, expected {path.name!r}"
+            return
 
 
 def _refuse_other_form(data: bytes, manifest: Manifest, where: str) -> None:

@@ -15,7 +15,7 @@ import numpy
 
 from teapot.canonical import CanonicalError, dumps, loads
 from teapot.claims import Claims
-from teapot.datafile import open_beside
+from teapot.datafiles import DataFiles
 from teapot.digest import DIGEST_BYTES, sha256
 from teapot.errors import counted
 from teapot.files import OutputPaths
@@ -38,7 +38,7 @@ def check_records(paths: OutputPaths, manifest: Manifest) -> CheckResult:
     with tempfile.TemporaryDirectory(prefix="teapot-records-") as folder:
         claimed = Path(folder, "claimed")
         _gather(paths, claimed, lines)
-        unlike, characters = _compare(paths, claimed)
+        unlike, characters = _compare(DataFiles(paths, manifest.data), claimed)
     details = [
         f"line {line} is another record than its ledger row says" for line in unlike[:_SHOWN]
     ]
@@ -66,11 +66,11 @@ def _gather(paths: OutputPaths, claimed: Path, lines: int) -> None:
     claims.close()
 
 
-def _compare(paths: OutputPaths, claimed: Path) -> tuple[list[int], int]:
+def _compare(data: DataFiles, claimed: Path) -> tuple[list[int], int]:
     """Return the lines that are not as told, and the code points of all contents."""
     unlike, characters = [], 0
-    with open_beside(paths.data) as file, claimed.open("rb") as slots:
-        for number, line in enumerate(file, start=1):
+    with claimed.open("rb") as slots:
+        for number, line in enumerate(data.lines(), start=1):
             found, size = _found(line.removesuffix(b"\n"))
             characters += size
             if found != slots.read(DIGEST_BYTES):

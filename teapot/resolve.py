@@ -23,7 +23,8 @@ class MixOptions:
 
     `watcher` sees every row that could be parsed, as it was read. `workers` threads judge rows and
     make lines; whatever their number, the bytes are the same. `keep_parts` keeps in the cache what
-    was judged, so that another weight judges no row again.
+    was judged, so that another weight judges no row again. `shards` is how many files the data is
+    cut into.
     """
 
     modules: Sequence[Path] = ()
@@ -37,6 +38,7 @@ class MixOptions:
     watcher: RowWatcher | None = None
     keep_parts: bool = True
     workers: int = field(default_factory=processors)
+    shards: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

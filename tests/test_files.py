@@ -57,7 +57,7 @@ def compose_in_process(
 
 
 def state(paths: OutputPaths) -> dict[str, str]:
-    files = (paths.data, paths.ledger, paths.manifest)
+    files = (paths.data, *paths.all_shards(), paths.ledger, paths.manifest)
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in files if p.exists()}
 
 
@@ -93,6 +93,52 @@ def test_killed_at_any_moment_the_old_files_or_the_new_are_there(
         assert state(paths) == old
         assert sorted(path.name for path in folder.iterdir()) == sorted(old)
     assert outcomes == {"old", "new"}
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 3), (3, 2)])
+def test_killed_while_data_is_cut_anew_the_old_files_or_the_new_are_there(
+    before: int, after: int, tmp_path: Path
+) -> None:
+    write_module(tmp_path, "t/a", chat_rows("a", 20))
+    configs = [
+        write_config(tmp_path, {"t/a": 1}, output={"shards": shards}).rename(tmp_path / name)
+        for shards, name in ((before, "first.config"), (after, "second.config"))
+    ]
+    folder = tmp_path / "out"
+    folder.mkdir()
+    paths = OutputPaths(folder / "train.jsonl")
+    assert compose_in_process(configs[1], paths.data).returncode == 0
+    new = state(paths)
+    assert compose_in_process(configs[0], paths.data).returncode == 0
+    old = state(paths)
+    operations, renames = json.loads(compose_in_process(configs[1], paths.data).stdout)
+    assert (len(old), len(new), state(paths)) == (before + 2, after + 2, new)
+    outcomes = set()
+    removing = (renames[0] + renames[1]) // 2  # between the journal and the first file in place
+    for point in (renames[0], removing, renames[2], operations):
+        assert compose_in_process(configs[0], paths.data).returncode == 0
+        ran = compose_in_process(configs[1], paths.data, kill_at=point)
+        assert ran.returncode == -signal.SIGKILL
+        recover(paths)
+        assert state(paths) in (old, new), f"a mix of both after the kill at operation {point}"
+        outcomes.add("old" if state(paths) == old else "new")
+    assert outcomes == {"old", "new"}
+
+
+def test_a_first_run_that_was_killed_is_finished_by_the_next(tmp_path: Path) -> None:
+    write_module(tmp_path, "t/a", chat_rows("a", 5))
+    config = write_config(tmp_path, {"t/a": 1})
+    folder = tmp_path / "out"
+    folder.mkdir()
+    paths = OutputPaths(folder / "train.jsonl")
+    _, renames = json.loads(compose_in_process(config, paths.data).stdout)
+    made = state(paths)
+    for path in folder.iterdir():
+        path.unlink()
+    killed = compose_in_process(config, paths.data, kill_at=renames[2])
+    assert killed.returncode == -signal.SIGKILL and not paths.manifest.exists()
+    assert compose_in_process(config, paths.data).returncode == 0
+    assert state(paths) == made
 
 
 def test_until_the_journal_is_written_the_old_files_lie_untouched(tmp_path: Path) -> None:

@@ -44,14 +44,20 @@ def plan(config: Path, options: MixOptions, quiet: bool, as_json: bool) -> None:
     metavar="FILE",
     help="The data file; ledger, manifest and signature lie beside it.",
 )
+@click.option(
+    "--shards",
+    type=click.IntRange(min=1, max=10_000),
+    metavar="N",
+    help="Cut the data into N files: FILE-00000-of-0000N.jsonl …",
+)
 @click.option("--no-sign", is_flag=True, help="Write no signature.")
 @signing_options
 @click.option("--locked", is_flag=True, help="Refuse sources that are not what teapot.lock pins.")
 @mix_options
 @common
 def compose(
-    config: Path, output: Path | None, no_sign: bool, signer: MakeSigner, locked: bool,
-    options: MixOptions, quiet: bool, as_json: bool,
+    config: Path, output: Path | None, shards: int | None, no_sign: bool, signer: MakeSigner,
+    locked: bool, options: MixOptions, quiet: bool, as_json: bool,
 ) -> None:  # fmt: skip
     r"""Write and sign the mix that CONFIG describes, all files or none.
 
@@ -64,12 +70,14 @@ def compose(
     The key is --key, else $TEAPOT_SIGNING_KEY (PEM text or a path), else your own, which the first
     run makes.
     """
+    from dataclasses import replace
+
     import teapot
     from teapot.lock import FILE, Lock
 
     lock = Lock.read(config.parent / FILE) if locked else None
     key = None if no_sign else signer()
-    with shown_progress(options, quiet=quiet) as watched:
+    with shown_progress(replace(options, shards=shards), quiet=quiet) as watched:
         made = teapot.compose(config, watched, output=output, lock=lock, signer=key)
     if as_json:
         print_json(made.to_dict())
@@ -89,6 +97,9 @@ def _print_files(made: Composition) -> None:
         f"data      {made.paths.data}  {made.data.records:,} lines, {made.data.bytes:,} bytes"
     )
     click.echo(f"          sha256 {made.data.sha256}")
+    if made.data.shards:
+        first, last = made.data.shards[0].name, made.data.shards[-1].name
+        click.echo(f"          in {len(made.data.shards):,} shards, {first} to {last}")
     click.echo(f"ledger    {made.paths.ledger}  {made.ledger.rows:,} rows")
     click.echo(f"manifest  {made.paths.manifest}")
     click.echo(f"          sha256 {made.manifest_sha256}")

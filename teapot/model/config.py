@@ -80,6 +80,7 @@ class Output:
     """Where the data file goes, and what is made of the trained model later."""
 
     file: str | None = None
+    shards: int = 1
     format: str | None = None
     quantizations: tuple[str, ...] = ()
     sbom: bool = False

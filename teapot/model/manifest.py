@@ -30,11 +30,25 @@ BUILDER_ID = "https://w3id.org/teapot"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Shard:
+    """One of the files that the data file was cut into: name without folder, SHA-256, size, lines.
+
+    `shards` says which name and which lines a shard has.
+    """
+
+    name: str
+    sha256: str
+    bytes: int
+    records: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DataFile:
     """The data file: name without folder, SHA-256, size, lines, and the tree over their digests.
 
     `contents` counts the unlike contents in it, and `contents_root` is the root of the tree over
-    their digests in ascending order, from which the absence of a content can be proven.
+    their digests in ascending order, from which the absence of a content can be proven. Where
+    there are `shards`, they lie there instead, and the data file is what they are end to end.
     """
 
     name: str
@@ -44,9 +58,10 @@ class DataFile:
     merkle_root: str
     contents: int
     contents_root: str
+    shards: tuple[Shard, ...] = ()
 
 
-_DATA_KEYS = tuple(part.name for part in fields(DataFile) if part.name != "name")
+_DATA_KEYS = tuple(part.name for part in fields(DataFile) if part.name not in ("name", "shards"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +96,11 @@ class Manifest:
         recipe = Recipe.from_dict(build["externalParameters"]["recipe"])
         data = {key: stated["data"][key] for key in _DATA_KEYS}
         return cls(
-            data=DataFile(name=value["subject"][0]["name"], **data),
+            data=DataFile(
+                name=value["subject"][0]["name"],
+                shards=tuple(Shard(**shard) for shard in stated["data"].get("shards", ())),
+                **data,
+            ),
             ledger=LedgerFile(**stated["ledger"]),
             recipe=recipe,
             report=_report(stated, build["resolvedDependencies"], recipe),
@@ -97,7 +116,7 @@ class Manifest:
         """Return the statement as JSON values."""
         return {
             "_type": STATEMENT_TYPE,
-            "subject": [{"name": self.data.name, "digest": {"sha256": self.data.sha256}}],
+            "subject": [_subject(self.data), *map(_subject, self.data.shards)],
             "predicateType": PREDICATE_TYPE,
             "predicate": {
                 "buildDefinition": {
@@ -114,7 +133,9 @@ class Manifest:
         }
 
     def _composition(self) -> dict[str, Any]:
-        data = {key: value for key, value in asdict(self.data).items() if key != "name"}
+        data = {key: getattr(self.data, key) for key in _DATA_KEYS}
+        if self.data.shards:  # a manifest without shards is what it was before there were any
+            data["shards"] = [asdict(shard) for shard in self.data.shards]
         total = self.report.total
         return {
             "data": {**data, "characters": total.characters, "tokens": total.tokens},
@@ -128,6 +149,10 @@ class Manifest:
             "seed": self.recipe.seed,
             "tokenizer": self.tokenizer,
         }
+
+
+def _subject(part: DataFile | Shard) -> dict[str, Any]:
+    return {"name": part.name, "digest": {"sha256": part.sha256}}
 
 
 def _dependency(source: SourceReport) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from teapot.canonical import loads
-from teapot.datafile import open_beside
+from teapot.datafiles import DataFiles
 from teapot.digest import sha256_hex
 from teapot.errors import Problem, UsageError, counted
 from teapot.ledger import read_ledger
@@ -169,9 +169,8 @@ def _example(line: int, manifest: Manifest, lineage: Lineage) -> Example:
     )  # fmt: skip
 
 
-def _line(data: Path, number: int) -> bytes:
-    with open_beside(data) as file:
-        found = next(line for at, line in enumerate(file, start=1) if at == number)
+def _line(data: DataFiles, number: int) -> bytes:
+    found = next(line for at, line in enumerate(data.lines(), start=1) if at == number)
     return found.removesuffix(b"\n")
 
 

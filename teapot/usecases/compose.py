@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ from typing import Any
 from teapot.checks.builtin import builtin_checks
 from teapot.contents import ContentsFacts
 from teapot.digest import sha256_hex
-from teapot.emit import contents_of, write_data
+from teapot.emit import contents_of, gathered, write_data
 from teapot.errors import DataError, ExpectationError, Problem, UsageError, counted
-from teapot.files import OutputPaths, Stage, staged
+from teapot.files import OutputPaths, Stage, recover, staged
 from teapot.index import RecordIndex
 from teapot.interfaces import Check
 from teapot.ledger import LedgerFacts, LedgerSpool
@@ -25,10 +25,12 @@ from teapot.model.manifest import DataFile, LedgerFile, Manifest
 from teapot.model.recipe import Recipe
 from teapot.model.report import MixReport
 from teapot.names import file_fault
+from teapot.outputtargets import OutputTargets
 from teapot.partcache import PartCache
 from teapot.plugins import load_check, plugin_versions
 from teapot.reporting import make_recipe, report_mix
 from teapot.resolve import MixOptions, ResolvedMix, resolve
+from teapot.shards import shard_spans, stem_of
 from teapot.sourcemap import SourceMap
 from teapot.sources.cache import cache_folder
 from teapot.spool import Origins
@@ -77,7 +79,7 @@ class Composition:
             "data": {
                 "path": str(self.paths.data), "sha256": self.data.sha256,
                 "bytes": self.data.bytes, "records": self.data.records,
-                "merkle_root": self.data.merkle_root,
+                "merkle_root": self.data.merkle_root, **self._shards(),
             },
             "ledger": {
                 "path": str(self.paths.ledger), "rows": self.ledger.rows,
@@ -88,6 +90,12 @@ class Composition:
             "recipe_sha256": self.recipe_sha256,
             **self.report.to_dict(),
         }  # fmt: skip
+
+    def _shards(self) -> dict[str, Any]:
+        shards = self.data.shards
+        files = zip(shards, self.paths.shards(len(shards)), strict=True)
+        told = [{**asdict(shard), "path": str(path)} for shard, path in files]
+        return {"shards": told} if told else {}
 
 
 @dataclass(slots=True)
@@ -146,9 +154,9 @@ def compose(
     """Write the data file, ledger, manifest and signature of a mix, all or none.
 
     `output` names the data file; else the config's `output`, else `<config>.jsonl`, both taken
-    relative to the working folder. With a `lock`, sources must be exactly what it pins. `signer`
-    gets the manifest's bytes and returns the bundle's; without one nothing is signed, and the
-    signatures of an older manifest are removed.
+    relative to the working folder. Where shards are asked for, they lie there instead of it. With
+    a `lock`, sources must be exactly what it pins. `signer` gets the manifest's bytes and returns
+    the bundle's; without one nothing is signed, and the signatures of an older manifest go.
 
     Raises:
         ConfigError, UsageError: the config, a module or an option is wrong.
@@ -161,16 +169,19 @@ def compose(
         lock.refuse_other_version(__version__)
         run.resolved = lock.pin(run.resolved)
     paths = output_paths(run.resolved, output)
-    _refuse_overwriting(run, paths)
-    with staged(paths) as stage:
-        manifest = _write_data_and_ledger(run, stage, paths, lock=lock)
+    recover(paths)
+    targets = OutputTargets.of(paths, _shards(run))
+    _refuse_overwriting(run, targets)
+    with staged(paths, targets.data) as stage:
+        manifest = _write_data_and_ledger(run, stage, targets, lock=lock)
         written = manifest.to_bytes()
         stage.path(paths.manifest).write_bytes(written)
-        finals = [paths.data, paths.ledger, paths.manifest]
+        finals = [*targets.data, paths.ledger, paths.manifest]
         if signer is not None:
             stage.path(paths.bundle).write_bytes(signer(written))
             finals.append(paths.bundle)
-        stage.commit(finals, stale=_stale_bundles(paths, written, finals))
+        stale = [*_stale_bundles(paths, written, finals), *targets.replaced]
+        stage.commit(finals, stale=stale)
     return Composition(
         name=run.resolved.file.name,
         paths=paths,
@@ -184,9 +195,10 @@ def compose(
 
 
 def _write_data_and_ledger(
-    run: _Run, stage: Stage, paths: OutputPaths, *, lock: Lock | None
+    run: _Run, stage: Stage, targets: OutputTargets, *, lock: Lock | None
 ) -> Manifest:
-    """Prepare the two files and return the manifest that states them."""
+    """Prepare data and ledger and return the manifest that states them."""
+    paths = targets.paths
     with (
         closing(RecordIndex(stage.folder)) as index,
         closing(Origins(stage.folder, index)) as origins,
@@ -205,18 +217,19 @@ def _write_data_and_ledger(
             raise ExpectationError(problem)
         if not report.total.lines:
             raise DataError(*report.warnings, "the mix has no line; raise a weight")
+        targets.refuse_empty_shards(report.total.lines)
         with ThreadPoolExecutor(1) as beside:
             accounted = beside.submit(_account, ledger, stage.path(paths.ledger), index, mix)
-            data = write_data(
-                mix, origins, stage.path(paths.data), run.options.progress,
-                workers=run.options.workers,
-            )  # fmt: skip
+            spans = shard_spans(report.total.lines, len(targets.data))
+            made = gathered(mix, origins, spans, workers=run.options.workers)
+            places = [stage.path(path) for path in targets.data]
+            data = write_data(made, places, spans, run.options.progress)
             rows, contents = accounted.result()
     return Manifest(
         data=DataFile(
             name=paths.data.name, sha256=data.sha256, bytes=data.bytes, records=data.records,
             merkle_root=data.merkle_root, contents=contents.count,
-            contents_root=contents.merkle_root,
+            contents_root=contents.merkle_root, shards=data.shards,
         ),
         ledger=LedgerFile(name=paths.ledger.name, rows=rows.rows, rows_sha256=rows.rows_sha256),
         recipe=make_recipe(run.resolved, found),
@@ -253,12 +266,20 @@ def output_paths(resolved: ResolvedMix, output: str | Path | None) -> OutputPath
     if fault is not None:
         message = f"the name {name.name!a} {fault}; choose another with -o"
         raise UsageError(Problem(str(name.parent), message))
+    if stem_of(name.name) is not None:
+        message = "is the name of a shard; choose another with -o, and --shards to cut the data"
+        raise UsageError(Problem(str(name), message))
     return OutputPaths(name)
 
 
-def _refuse_overwriting(run: _Run, paths: OutputPaths) -> None:
+def _shards(run: _Run) -> int:
+    asked = run.options.shards
+    return run.resolved.config.output.shards if asked is None else asked
+
+
+def _refuse_overwriting(run: _Run, targets: OutputTargets) -> None:
     """Refuse an output that is one of the inputs: the run would destroy what it was made from."""
-    mix = run.resolved
+    mix, paths = run.resolved, targets.paths
     places = SourceMap.gather(mix.file.path, run.options.sources, mix.source_ids())
     inputs = {mix.file.path: "the config"}
     for module in mix.modules:
@@ -268,13 +289,12 @@ def _refuse_overwriting(run: _Run, paths: OutputPaths) -> None:
             if path is not None:
                 inputs[path] = f"the source {spec.id}"
     taken = {path.resolve(): what for path, what in inputs.items()}
-    for output in (paths.data, paths.ledger, paths.manifest, paths.bundle):
+    outputs = (paths.data, *targets.data, *targets.replaced, paths.ledger, paths.manifest)
+    for output in (*outputs, paths.bundle):
         if output.resolve() in taken:
             message = f"is {taken[output.resolve()]}, which this would overwrite; choose -o"
             raise UsageError(Problem(str(output), message))
-    if paths.data.is_file() and not paths.manifest.exists():
-        message = "is there and has no manifest: not Teapot's work; choose -o, or remove it"
-        raise UsageError(Problem(str(paths.data), message))
+    targets.refuse_foreign()
 
 
 def _start(config: str | Path, options: MixOptions) -> _Run:

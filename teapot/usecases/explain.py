@@ -122,7 +122,8 @@ class _Explainer:
     def __init__(self, paths: OutputPaths, texts: _Texts | None = None) -> None:
         self._paths = paths
         self._texts = texts
-        predicate = _manifest(paths.manifest)["predicate"]
+        value = _manifest(paths.manifest)
+        self._data, predicate = _data_of(paths, value), value["predicate"]
         recipe = predicate["buildDefinition"]["externalParameters"]["recipe"]
         self._seed = int(recipe["seed"])
         self._recipes = {module["name"]: module for module in recipe["modules"]}
@@ -164,7 +165,7 @@ class _Explainer:
             keys = set(self._texts.found[query])
             yield lambda row: (row["module"], row["source"], row["row"]) in keys
         else:
-            lines = set(_lines_with(self._paths.data, query))
+            lines = set(_lines_with(self._data, query))
             yield lambda row: not lines.isdisjoint(row["lines"])
 
     def _matching(self, wanted: Callable[[LedgerRow], bool]) -> Iterator[LedgerRow]:
@@ -206,11 +207,11 @@ class _Explainer:
 
 
 def _paths_of(path: Path) -> OutputPaths:
-    data = path
     if path.name.endswith(".manifest.json"):
         subject = _manifest(path)["subject"][0]["name"]
-        data = path.with_name(Path(subject).name)
-    paths = OutputPaths(data)
+        paths = OutputPaths(path.with_name(Path(subject).name))
+    else:
+        paths = OutputPaths.of_file(path)
     recover(paths)
     for part in (paths.manifest, paths.ledger):
         if not part.is_file():
@@ -236,15 +237,23 @@ def _manifest(path: Path) -> dict[str, Any]:
     return value
 
 
-def _lines_with(data: Path, text: str) -> Iterator[int]:
+def _data_of(paths: OutputPaths, manifest: Mapping[str, Any]) -> tuple[Path, ...]:
+    """Return the data file, or the shards that a manifest tells of, as far as they are here."""
+    shards = manifest["predicate"]["teapot_composition"]["data"].get("shards", ())
+    files = paths.shards(len(shards)) if shards else (paths.data,)
+    return files if all(path.is_file() for path in files) else ()
+
+
+def _lines_with(data: Sequence[Path], text: str) -> Iterator[int]:
     """Yield the numbers of the first lines whose canonical bytes hold `text`."""
-    needle, found = dumps(text)[1:-1], 0
-    if not data.is_file():
-        return
-    with data.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if needle in line:
-                yield number
-                found += 1
-                if found > MAX_MATCHES:
-                    return
+    needle, found, before = dumps(text)[1:-1], 0, 0
+    for path in data:
+        number = before
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=before + 1):
+                if needle in line:
+                    yield number
+                    found += 1
+                    if found > MAX_MATCHES:
+                        return
+        before = number

@@ -11,9 +11,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from teapot.auditing import account_of, auditing
-from teapot.datafile import measure_data
+from teapot.datafiles import DataFiles
 from teapot.digest import sha256_hex
 from teapot.errors import DataError, Problem, UsageError
 from teapot.files import OutputPaths
@@ -22,13 +23,15 @@ from teapot.model.verification import CheckResult, Status
 from teapot.modelchecks import read_small
 from teapot.usecases.targets import compositions_of
 
+_Place = TypeVar("_Place", Path, DataFiles)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lineage:
     """The ledger and the data of a composition; None where absent, or not what was stated."""
 
     ledger: Path | None
-    data: Path | None
+    data: DataFiles | None
     results: tuple[CheckResult, CheckResult]
 
 
@@ -45,11 +48,11 @@ def find_lineage(
     own = OutputPaths(folder / manifest.data.name)
     places = [*_elsewhere(manifest_sha256, composition), own]
     ledgers = (paths.ledger for paths in places if os.path.lexists(paths.ledger))
-    files = (paths.data for paths in places if os.path.lexists(paths.data))
-    ledger, data = next(ledgers, None), next(files, None)
+    files = (DataFiles(paths, manifest.data) for paths in places)
+    ledger, data = next(ledgers, None), next((found for found in files if found.are_here), None)
     checked = (
         _checked("ledger", ledger, manifest.ledger.rows_sha256, lambda p: _rows_of(p, manifest)),
-        _checked("data", data, manifest.data.sha256, lambda p: _bytes_of(p, manifest)),
+        _checked("data", data, manifest.data.sha256, _bytes_of),
     )
     is_ledger, is_data = (result.status == Status.OK for result in checked)
     return Lineage(
@@ -80,7 +83,7 @@ def _sha256_of(path: Path) -> str | None:
 
 
 def _checked(
-    name: str, path: Path | None, expected: str, find: Callable[[Path], str]
+    name: str, path: _Place | None, expected: str, find: Callable[[_Place], str]
 ) -> CheckResult:
     """Return whether the file is what the manifest states; one that is not here was not looked at.
 
@@ -114,5 +117,9 @@ def _rows_of(path: Path, manifest: Manifest) -> str:
         return account_of(future, path).rows_sha256
 
 
-def _bytes_of(path: Path, manifest: Manifest) -> str:
-    return measure_data(path, stated_lines=manifest.data.records).sha256
+def _bytes_of(data: DataFiles) -> str:
+    measured = data.measure()
+    faults = data.faults(measured)
+    if faults:
+        raise DataError(*(Problem(str(data), fault) for fault in faults))
+    return measured.sha256

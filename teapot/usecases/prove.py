@@ -9,7 +9,7 @@ from pathlib import Path
 
 from teapot.auditing import account_of, auditing
 from teapot.contents import page_count, page_of, pages
-from teapot.datafile import measure_data
+from teapot.datafiles import DataFiles
 from teapot.digest import split_digests
 from teapot.errors import DataError, Problem, UsageError
 from teapot.files import OutputPaths
@@ -63,12 +63,14 @@ class _Composition:
 
 
 def _inclusion(composition: _Composition, query: str) -> Proven:
+    stated = composition.manifest.data
+    data = DataFiles(composition.paths, stated)
     with tempfile.TemporaryDirectory(prefix="teapot-prove-") as folder:
         digests = Path(folder, "digests")
         with digests.open("wb") as file:
-            stated = composition.manifest.data
-            measured = measure_data(composition.paths.data, file, stated_lines=stated.records)
-        if (measured.sha256, measured.merkle_root) != (stated.sha256, stated.merkle_root):
+            measured = data.measure(file)
+        found = (measured.sha256, measured.merkle_root)
+        if found != (stated.sha256, stated.merkle_root) or data.faults(measured):
             told = "is not what its manifest states; run `teapot verify` to see where it differs"
             raise DataError(Problem(str(composition.paths.data), told))
         line = _line_of(composition, query, digests)

@@ -23,7 +23,8 @@ def composition_of(path: Path) -> OutputPaths | None:
         return _named(path, bundle[1])
     for ending in (MANIFEST, ".ledger.parquet", ".jsonl"):
         if path.name.endswith(ending) and path.name != ending:
-            return _named(path, path.name.removesuffix(ending))
+            named = _named(path, path.name.removesuffix(ending))
+            return OutputPaths.of_file(path) if ending == ".jsonl" else named
     return None
 
 
@@ -68,8 +69,9 @@ def _of_target(target: Path) -> Iterator[OutputPaths]:
         yield from found
         return
     paths = composition_of(target)
-    is_on_its_way = paths is not None and paths.run_folder.is_dir()  # a run was killed: `recover`
-    if not os.path.lexists(target) and not is_on_its_way:
+    # a run was killed: `recover`; or the data as a whole is named, which lies there in shards
+    is_there = paths is not None and (paths.run_folder.is_dir() or bool(paths.all_shards()))
+    if not os.path.lexists(target) and not is_there:
         raise UsageError(Problem(str(target), "no such file or folder"))
     if paths is None:
         told = (

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from teapot.canonical import dumps, loads
-from teapot.datafile import open_beside
+from teapot.datafiles import DataFiles
 from teapot.errors import Problem, UsageError
 from teapot.ledger import read_ledger
 from teapot.usecases.audit import AuditOptions
@@ -105,23 +105,25 @@ def _traced(query: str, folder: Path, options: AuditOptions) -> Trace:
 
 def _answer(query: str, folder: Path, lineage: Lineage) -> Trace:
     """Ask the ledger for an id or digest, then the data for a text."""
-    searches: list[tuple[str, Path | None, Callable[[Path, str], Iterator[int]]]] = [
-        ("its id or digest", lineage.ledger, _lines_of_name),
-        ("its text", lineage.data, _lines_of_text),
-    ]
+    ledger, data = lineage.ledger, lineage.data
+    searches: list[tuple[str, object, Callable[[], Iterator[int]]]] = []
+    if ledger is not None:
+        searches.append(("its id or digest", ledger, lambda: _lines_of_name(ledger, query)))
+    if data is not None:
+        searches.append(("its text", data, lambda: _lines_of_text(data, query)))
     for by, path, search in searches:
-        lines = sorted(search(path, query)) if path is not None else []
+        lines = sorted(search())
         if lines:
             return Trace(
                 model=str(folder), answer=Word.YES, why=f"by {by}, in {path}",
                 lines=tuple(lines[:SHOWN_LINES]), count=len(lines),
             )  # fmt: skip
-    if lineage.data is not None:
-        why = f"no record with this id, digest or text in {lineage.data}"
+    if data is not None:
+        why = f"no record with this id, digest or text in {data}"
         return Trace(model=str(folder), answer=Word.NO, why=why)
     missing = [
         f"{result.name}: {result.found if path is None else 'no record with this id or digest'}"
-        for result, path in zip(lineage.results, (lineage.ledger, lineage.data), strict=True)
+        for result, path in zip(lineage.results, (ledger, data), strict=True)
     ]
     why = "; ".join(missing)
     return Trace(model=str(folder), answer=Word.UNKNOWN, why=why)
@@ -134,14 +136,13 @@ def _lines_of_name(ledger: Path, query: str) -> Iterator[int]:
                 yield from row["lines"]
 
 
-def _lines_of_text(data: Path, query: str) -> Iterator[int]:
+def _lines_of_text(data: DataFiles, query: str) -> Iterator[int]:
     """Yield the lines whose record has the query as its id, or in a text of its turns or tools."""
     needle = dumps(query)[1:-1]
-    with open_beside(data) as file:
-        for number, line in enumerate(file, start=1):
-            # The bytes are looked at first: few lines need to be parsed.
-            if needle in line and _holds(loads(line), query):
-                yield number
+    for number, line in enumerate(data.lines(), start=1):
+        # The bytes are looked at first: few lines need to be parsed.
+        if needle in line and _holds(loads(line), query):
+            yield number
 
 
 def _holds(record: dict[str, Any], query: str) -> bool:

@@ -18,6 +18,7 @@ from teapot.authenticity import BundleFile, Signatures, Signer, judge_bundles
 from teapot.bundle import MAX_BYTES as MAX_BUNDLE_BYTES
 from teapot.contentchecks import ContentChecks
 from teapot.datafile import open_beside
+from teapot.datafiles import DataFiles
 from teapot.digest import sha256_hex
 from teapot.errors import (
     DataError,
@@ -112,24 +113,26 @@ class Verified:
             raise TypeError("only teapot.verify makes a Verified")
 
     def lines(self) -> Iterator[bytes]:
-        """Yield the data file's lines without their LF, hashed once more while they are read.
+        """Yield the data's lines without their LF, hashed once more while they are read.
 
         What was taken from the lines counts only when the iterator ends without an error.
 
         Raises:
             DigestError: the file is no longer what was verified.
         """
-        digest = sha256()
-        with open_beside(self.paths.data) as file:
-            for line in file:
-                digest.update(line)
-                yield line.removesuffix(b"\n")
-        if digest.hexdigest() != self.manifest.data.sha256:
-            told = (
-                f"has changed since it was verified: found sha256 {digest.hexdigest()}, verified "
-                f"was {self.manifest.data.sha256}; discard what was read, and verify again"
-            )
-            raise DigestError(Problem(str(self.paths.data), told))
+        data = DataFiles(self.paths, self.manifest.data)
+        for path, verified_sha256 in zip(data.files, data.digests, strict=True):
+            digest = sha256()
+            with open_beside(path) as file:
+                for line in file:
+                    digest.update(line)
+                    yield line.removesuffix(b"\n")
+            if digest.hexdigest() != verified_sha256:
+                told = (
+                    f"has changed since it was verified: found sha256 {digest.hexdigest()}, "
+                    f"verified was {verified_sha256}; discard what was read, and verify again"
+                )
+                raise DigestError(Problem(str(path), told))
 
 
 def verify(*targets: str | Path, options: VerifyOptions | None = None) -> list[Verification]:
@@ -398,7 +401,8 @@ class _Verifier:
 
     def _is_published_alone(self) -> bool:
         """Tell whether the manifest lies in this project's `manifests/`, without its data."""
-        others = (self.paths.data, self.paths.ledger, self.paths.run_folder)
+        paths = self.paths
+        others = (paths.data, *paths.all_shards(), paths.ledger, paths.run_folder)
         folder = self.paths.manifest.absolute().parent
         return folder == PUBLISHED_FOLDER.absolute() and not any(map(os.path.lexists, others))
 

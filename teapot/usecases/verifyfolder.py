@@ -118,6 +118,9 @@ def _listed(folder: Path) -> list[str]:
 
 def _files(paths: OutputPaths) -> list[Path]:
     return [
-        path for path in (paths.data, paths.ledger, paths.manifest, *paths.all_bundles())
+        path
+        for path in (
+            paths.data, *paths.all_shards(), paths.ledger, paths.manifest, *paths.all_bundles()
+        )
         if path.exists()
     ]  # fmt: skip

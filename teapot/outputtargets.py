@@ -1,0 +1,78 @@
+"""Which files a run will write, and which of an earlier run's it will replace."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from teapot.canonical import CanonicalError, loads
+from teapot.errors import DataError, Problem, UsageError, counted
+from teapot.files import OutputPaths
+from teapot.shards import MAX_SHARDS
+
+
+@dataclass(frozen=True, slots=True)
+class OutputTargets:
+    """The files of one composition that is to be written.
+
+    `data` are the data file or its shards, in order. `replaced` is data of the composition that
+    lies there which was cut in another way, and will be removed.
+    """
+
+    paths: OutputPaths
+    data: tuple[Path, ...]
+    replaced: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, paths: OutputPaths, shards: int) -> OutputTargets:
+        """Return where data goes that is cut into so many shards; one is the data file itself.
+
+        Raises:
+            UsageError: it cannot be cut into so many.
+        """
+        if not 1 <= shards <= MAX_SHARDS:
+            told = f"{shards} shards were asked for, expected 1 to {MAX_SHARDS:,}"
+            raise UsageError(Problem(str(paths.data), told))
+        data = paths.shards(shards) if shards > 1 else (paths.data,)
+        before = [path for path in _composed_before(paths) if os.path.lexists(path)]
+        return cls(paths, data, tuple(path for path in before if path not in data))
+
+    def refuse_foreign(self) -> None:
+        """Refuse to write over what no manifest tells of, or to leave it beside shards.
+
+        Raises:
+            UsageError: such a file lies there.
+        """
+        there = [self.paths.data] if self.paths.data.is_file() else []
+        if len(self.data) > 1:
+            there += self.paths.all_shards()
+        foreign = [path for path in there if path not in _composed_before(self.paths)]
+        if foreign:
+            is_told = self.paths.manifest.exists()
+            why = "its manifest does not tell of it" if is_told else "has no manifest"
+            message = f"is there and {why}: not Teapot's work; choose -o, or remove it"
+            raise UsageError(*(Problem(str(path), message) for path in foreign))
+
+    def refuse_empty_shards(self, lines: int) -> None:
+        """Refuse more shards than there are lines.
+
+        Raises:
+            DataError: there would be a shard without a line.
+        """
+        if lines < len(self.data):
+            told = f"has {counted(lines, 'line')}, too few for {len(self.data)} shards"
+            raise DataError(Problem(str(self.paths.data), f"{told}; ask for fewer"))
+
+
+def _composed_before(paths: OutputPaths) -> tuple[Path, ...]:
+    """Return the data that the manifest which lies there tells of, by names that are its own."""
+    try:
+        stated: Any = loads(paths.manifest.read_bytes())
+        shards = stated["predicate"]["teapot_composition"]["data"].get("shards", ())
+    except (OSError, CanonicalError, LookupError, TypeError, AttributeError):
+        return (paths.data,) if paths.manifest.exists() else ()
+    if not shards:
+        return (paths.data,)
+    return paths.shards(min(len(shards), MAX_SHARDS))
