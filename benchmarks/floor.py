@@ -1,13 +1,14 @@
 """The floor: what no tool that proves its input and output can do without.
 
 Reads every byte of the corpus and hashes it, writes as many bytes as the mix has and hashes those.
-It parses, checks, draws and sorts nothing.
+It parses, checks, draws and sorts nothing. With `--sync` it waits until the bytes are on the disk.
 
-    python benchmarks/floor.py CORPUS OUTPUT
+    python benchmarks/floor.py CORPUS OUTPUT [--sync]
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from hashlib import sha256
 from pathlib import Path
@@ -23,7 +24,8 @@ def main() -> None:
     block = bytearray(_BLOCK_BYTES)
     for module in corpus.modules:
         print(module.name, _read(module.path, block))
-    print("mix", _write(Path(sys.argv[2]), bytes(block), corpus.mix_bytes))
+    sync = "--sync" in sys.argv[3:]
+    print("mix", _write(Path(sys.argv[2]), bytes(block), corpus.mix_bytes, sync))
 
 
 def _read(path: Path, block: bytearray) -> str:
@@ -35,7 +37,7 @@ def _read(path: Path, block: bytearray) -> str:
     return hasher.hexdigest()
 
 
-def _write(path: Path, block: bytes, left: int) -> str:
+def _write(path: Path, block: bytes, left: int, sync: bool) -> str:
     hasher = sha256()
     view = memoryview(block)
     with path.open("wb", buffering=0) as file:
@@ -44,6 +46,8 @@ def _write(path: Path, block: bytes, left: int) -> str:
             file.write(part)
             hasher.update(part)
             left -= len(part)
+        if sync:
+            os.fsync(file.fileno())
     return hasher.hexdigest()
 
 
