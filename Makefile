@@ -4,13 +4,17 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_DIR ?= build/demo
+ROWS ?= 3700 100000
 
 # `make conformance` has other people's tools judge our signatures; it installs them in build/.
 
 # `make fuzz` draws new examples for the properties, many more than `make test`, which draws the same
 # in every run.
 
-.PHONY: demo test fuzz conformance check format clean bench
+# `make bench` prints one table of all that is claimed of speed and size; `make bench ROWS=1000000`
+# is the size that most goals are for. `make bench-encode` measures `teapot encode`.
+
+.PHONY: demo test fuzz conformance check format clean bench bench-encode
 
 demo: $(VENV)/.core
 	@mkdir -p $(DEMO_DIR)
@@ -51,8 +55,9 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.bench
-	$(BIN)/python benchmarks/compose.py --rows 3700 100000
-	$(BIN)/python benchmarks/verify.py --rows 3700 100000
+	@$(BIN)/python benchmarks/bench.py --rows $(ROWS)
+
+bench-encode: $(VENV)/.bench
 	$(BIN)/python benchmarks/encode.py --rows 3700
 
 clean:
@@ -72,5 +77,6 @@ $(VENV)/.dev: setup.cfg setup.py teapot/_batches.c teapot/_rows.c pyproject.toml
 	@touch $@ $(VENV)/.core
 
 $(VENV)/.bench: $(VENV)/.dev
-	$(BIN)/python -m pip install --quiet 'duckdb>=1.1' 'psutil>=6'
+	$(BIN)/python -m pip install --quiet \
+		'duckdb>=2,<3' 'jsonschema-rs>=0.61,<0.62' 'polars>=2,<3' 'psutil>=6,<8'
 	@touch $@
