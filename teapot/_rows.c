@@ -1043,9 +1043,12 @@ gather(const place_of *places, size_t count, const origin *origins, size_t known
 {
     maker row;
     buffer raw = {NULL, 0, 0};
-    size_t at = 0;
+    size_t at, room = 0;
 
-    *done = begin(&row, NULL) ? DONE : NO_MEMORY;
+    for (at = 0; at < count; at++)
+        room += places[at].length;
+    *done = begin(&row, NULL) && reserve(lines, room) ? DONE : NO_MEMORY;
+    at = 0;
     while (at < count && *done == DONE) {
         const place_of *made = &places[at];
 

@@ -26,6 +26,14 @@ def booleans(values: NDArray[Any]) -> Any:
     return arrow.Array.from_buffers(arrow.bool_(), len(values), [None, _bits(values)])
 
 
+def truths(column: Any) -> NDArray[numpy.bool_]:
+    """Return a column of truth values as an array; what is null is not true."""
+    _, data = column.buffers()
+    bits = numpy.unpackbits(numpy.frombuffer(data, dtype=numpy.uint8), bitorder="little")
+    made = bits[column.offset : column.offset + len(column)].astype(numpy.bool_)
+    return made & _there(column)
+
+
 def digests(values: NDArray[numpy.uint8], is_there: NDArray[Any] | None = None) -> Any:
     """Return digests, shape (n, 32), as 64 hex digits each; null where `is_there` is not."""
     count = len(values)
@@ -84,6 +92,14 @@ def _bounds(ends: NDArray[Any]) -> Any:
     bounds = numpy.zeros(len(ends) + 1, dtype=numpy.int32)
     bounds[1:] = ends
     return _buffer(bounds)
+
+
+def _there(column: Any) -> NDArray[numpy.bool_]:
+    there = column.buffers()[0]
+    if there is None:
+        return numpy.ones(len(column), dtype=numpy.bool_)
+    bits = numpy.unpackbits(numpy.frombuffer(there, dtype=numpy.uint8), bitorder="little")
+    return bits[column.offset : column.offset + len(column)].astype(numpy.bool_)
 
 
 def _buffer(values: NDArray[Any]) -> Any:

@@ -63,7 +63,7 @@ class Fates:
         made["fate"] = _chosen(is_kept, "dropped", "kept")
         occurrences = self._mix.occurrences[rows].astype(numpy.int64)
         made["occurrence"] = columns.numbers(occurrences, is_usable)
-        made["lines"] = columns.lists(lines.astype(numpy.int64) + 1, starts)
+        made["lines"] = columns.lists(lines + 1, starts)
         return arrow.record_batch([made[name] for name in LEDGER.names], schema=LEDGER)
 
     def _named(self, entries: Entries) -> dict[str, Any]:

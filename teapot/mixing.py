@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy
 
 from teapot.equals import Equals, equal_records, occurrences_of, sort_columns
+from teapot.errors import DataError, Problem
 from teapot.index import NO_RECORD, Entries, Keys, Numbers, RecordIndex, prefixes_of
 from teapot.model.config import Duplicates
 from teapot.ordering import DRAW_LABEL, ORDER_LABEL, Ranker
@@ -27,7 +28,8 @@ from teapot.scratch import Rows, Spread, room
 
 NO_TWIN = -1
 _LINE = numpy.dtype([("key", "<u8"), ("record", "<u8"), ("copy", "<u4")])
-_PAIR = numpy.dtype([("key", "<u8"), ("line", "<u8")])
+_PAIR = numpy.dtype([("key", "<u8")])
+_MOST_BITS = 64
 _CHUNK_LINES = 1 << 16
 
 
@@ -102,18 +104,25 @@ def plan_mix(
 
 
 class RecordLines:
-    """On which lines each row's record stands, asked for in the order of the rows."""
+    """On which lines each row's record stands, asked for in the order of the rows.
+
+    A row and a line are one number, the row's bits before the line's, so that they sort in place.
+    """
 
     def __init__(self, mix: Mix, folder: Path | None = None) -> None:
         rows, total = len(mix.copies), len(mix.order)
-        self._pairs = Spread(_PAIR, total, folder, key_bits=max(rows.bit_length(), 1))
+        self._line_bits = numpy.uint64(total.bit_length())
+        bits = rows.bit_length() + total.bit_length()
+        if bits > _MOST_BITS:
+            told = f"{rows:,} rows and {total:,} lines are more than can be numbered"
+            raise DataError(Problem("", told))
+        self._pairs = Spread(_PAIR, total, folder, key_bits=max(bits, 1))
         for start in range(0, total, _CHUNK_LINES):
-            records = mix.order[start : start + _CHUNK_LINES]
-            pairs = numpy.empty(len(records), dtype=_PAIR)
-            pairs["key"], pairs["line"] = records, numpy.arange(start, start + len(records))
-            self._pairs.add(pairs)
+            records = mix.order[start : start + _CHUNK_LINES].astype(numpy.uint64)
+            lines = numpy.arange(start, start + len(records), dtype=numpy.uint64)
+            self._pairs.add(((records << self._line_bits) | lines).view(_PAIR))
         self._buckets = self._pairs.buckets()
-        self._held = numpy.empty(0, dtype=_PAIR)
+        self._held = numpy.empty(0, dtype=numpy.uint64)
 
     def of(self, copies: Numbers) -> tuple[Numbers, Numbers]:
         """Return the lines (from 0) of the next rows, which have so many copies, and their starts.
@@ -123,11 +132,12 @@ class RecordLines:
         starts = numpy.zeros(len(copies) + 1, dtype=numpy.int64)
         numpy.cumsum(copies, out=starts[1:])
         while len(self._held) < starts[-1]:
-            bucket = next(self._buckets)
-            bucket = bucket[numpy.argsort(bucket["key"], kind="stable")]
+            bucket = next(self._buckets)["key"]
+            bucket.sort()
             self._held = numpy.concatenate((self._held, bucket)) if len(self._held) else bucket
-        lines, self._held = self._held["line"][: starts[-1]], self._held[starts[-1] :]
-        return lines, starts
+        found, self._held = self._held[: starts[-1]], self._held[starts[-1] :]
+        mask = (numpy.uint64(1) << self._line_bits) - numpy.uint64(1)
+        return (found & mask).astype(numpy.int64), starts
 
     def close(self) -> None:
         """Remove what was not asked for."""
@@ -198,8 +208,7 @@ class _Planner:
                     spread.add(lines)
                     copies[lines["record"]] += 1  # no record comes twice in one copy
             for lines in spread.buckets():
-                sorted_lines = self._sorted(ORDER_LABEL, lines)
-                order[at : at + len(lines)] = sorted_lines["record"]
+                order[at : at + len(lines)] = lines["record"][self._order(ORDER_LABEL, lines)]
                 at += len(lines)
         return order, copies
 
@@ -226,7 +235,8 @@ class _Planner:
                 spread.add(_lines_of(records, ranks, whole))
             for lines in spread.buckets():
                 if drawn <= len(lines):
-                    return self._rank(DRAW_LABEL, self._sorted(DRAW_LABEL, lines)[drawn - 1])
+                    last = self._order(DRAW_LABEL, lines)[drawn - 1]
+                    return self._rank(DRAW_LABEL, lines[last])
                 drawn -= len(lines)
         raise AssertionError("more are drawn than there are")
 
@@ -237,8 +247,8 @@ class _Planner:
             places = numpy.flatnonzero((entries["state"] != NO_RECORD) & (twins == NO_TWIN))
             yield places + start, entries["content"][places]
 
-    def _sorted(self, label: bytes, lines: Rows) -> Rows:
-        return lines[rank_order(lines["key"], lambda place: self._rank(label, lines[place]))]
+    def _order(self, label: bytes, lines: Rows) -> Numbers:
+        return rank_order(lines["key"], lambda place: self._rank(label, lines[place]))
 
     def _rank(self, label: bytes, line: Rows) -> bytes:
         """Return the whole rank of one line."""

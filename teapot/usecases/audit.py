@@ -15,7 +15,7 @@ from teapot.canonical import loads
 from teapot.datafiles import DataFiles
 from teapot.digest import sha256_hex
 from teapot.errors import Problem, UsageError, counted
-from teapot.ledger import read_ledger
+from teapot.ledger import find_rows, holds_any
 from teapot.model.exportstatement import EXPORT, ExportStatement
 from teapot.model.manifest import Manifest
 from teapot.model.trainstatement import CARD, STATEMENT, TrainStatement
@@ -155,9 +155,7 @@ class _Auditor:
 
 def _example(line: int, manifest: Manifest, lineage: Lineage) -> Example:
     assert lineage.ledger is not None  # noqa: S101 - asked for only where there is one
-    row = next(
-        row for batch in read_ledger(lineage.ledger) for row in batch if line in row["lines"]
-    )
+    row = next(find_rows(lineage.ledger, "lines", holds_any([line])))
     key = row["module"], row["source"]
     source = next(part for part in manifest.report.sources if (part.module, part.id) == key)
     text = _line(lineage.data, line) if lineage.data is not None else None

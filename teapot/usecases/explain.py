@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from teapot.checks.builtin import builtin_checks
 from teapot.configfile import SUFFIX
 from teapot.errors import DataError, Problem, UsageError
 from teapot.files import OutputPaths, recover
-from teapot.ledger import read_ledger
+from teapot.ledger import begins_with, find_rows, holds_any, is_text, read_ledger
 from teapot.model.record import Row
 from teapot.ordering import DRAW_LABEL, ORDER_LABEL, Ranker
 from teapot.resolve import MixOptions
@@ -146,37 +147,27 @@ class _Explainer:
 
     def _answer(self, query: str) -> Answer:
         rows: list[LedgerRow] = []
-        for wanted in self._tests(query):
-            rows = list(self._matching(wanted))
+        for found_rows in self._searches(query):
+            rows = list(islice(found_rows, MAX_MATCHES + 1))
             if rows:
                 break
         found = tuple(self._explained(row) for row in rows[:MAX_MATCHES])
         return Answer(query, found, more=len(rows) > MAX_MATCHES)
 
-    def _tests(self, query: str) -> Iterator[Callable[[LedgerRow], bool]]:
-        """Yield what a query may mean, the most exact first."""
-        yield lambda row: row["id"] == query
+    def _searches(self, query: str) -> Iterator[Iterator[LedgerRow]]:
+        """Yield the rows that a query may mean, the most exact first."""
+        ledger = self._paths.ledger
+        yield find_rows(ledger, "id", is_text(query))
         if query.isdecimal():
-            line = int(query)
-            yield lambda row: line in row["lines"]
+            yield find_rows(ledger, "lines", holds_any([int(query)]))
         if re.fullmatch(r"[0-9a-f]{12,64}", query):
-            yield lambda row: (row["content_digest"] or "").startswith(query)
+            yield find_rows(ledger, "content_digest", begins_with(query))
         if self._texts is not None:
             keys = set(self._texts.found[query])
-            yield lambda row: (row["module"], row["source"], row["row"]) in keys
+            every = (row for batch in read_ledger(ledger) for row in batch)
+            yield (row for row in every if (row["module"], row["source"], row["row"]) in keys)
         else:
-            lines = set(_lines_with(self._data, query))
-            yield lambda row: not lines.isdisjoint(row["lines"])
-
-    def _matching(self, wanted: Callable[[LedgerRow], bool]) -> Iterator[LedgerRow]:
-        found = 0
-        for batch in read_ledger(self._paths.ledger):
-            for row in batch:
-                if wanted(row):
-                    yield row
-                    found += 1
-                    if found > MAX_MATCHES:
-                        return
+            yield find_rows(ledger, "lines", holds_any(set(_lines_with(self._data, query))))
 
     def _explained(self, row: LedgerRow) -> Explanation:
         module = self._recipes[row["module"]]
