@@ -3,10 +3,11 @@
     pip install -e . psutil        (and valgrind, for the instructions)
     python benchmarks/counted.py [--folder DIR]
 
-Instructions are those that valgrind's cachegrind counts, with one worker and a fixed hash seed: the
-same command gives the same number to some parts in ten thousand, so a change that costs one per
-cent shows, which no clock here would tell. They are not time, and valgrind hides a processor's SHA
-instructions, so that hashing counts more than it costs. Bytes are those of all system calls that
+Instructions are those that valgrind's cachegrind counts, with one worker and a fixed hash seed.
+`--help` gave the same number in two runs by hand; a compose, which makes a key and a signature, has
+differed by 0.3 % between two tables, so that a change of one per cent shows and less may not. They
+are not time, and valgrind hides a processor's SHA instructions, so that hashing counts more than it
+costs. Bytes are those of all system calls that
 read and write, those that start Python among them; what is mapped into memory is not counted.
 Compare with the numbers of the same Python on the same kind of processor.
 """
