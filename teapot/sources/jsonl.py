@@ -120,6 +120,8 @@ class JsonlReader:
     def _blocks(self, raw: HashingReader) -> Iterator[bytes]:
         """Yield decompressed blocks, watching the start of the text and the ratio."""
         unpacked = 0
+        # Named here: to import it where an error is being handled could hide that error.
+        is_broken = (EOFError, zlib.error, gzip.BadGzipFile, _zstd().ZstdError)
         try:
             for block in _unpacked(self._file.path.name.lower(), raw):
                 if unpacked == 0:
@@ -133,7 +135,7 @@ class JsonlReader:
                         )
                     )
                 yield block
-        except (EOFError, zlib.error, gzip.BadGzipFile, _zstd().ZstdError) as error:
+        except is_broken as error:
             message = f"broken or cut short, cannot be unpacked: {error}"
             raise DataError(self._file.problem(message)) from error
         except OSError as error:
