@@ -9,10 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from hashlib import sha256
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +18,7 @@ from teapot.batches import hash_lines
 from teapot.digest import DIGEST_BYTES
 from teapot.errors import DataError, Problem
 from teapot.files import open_regular
+from teapot.hashingbeside import HasherBeside
 from teapot.interfaces import Progress, silent
 from teapot.merkle import BLOCK_LEAVES, MerkleTree
 
@@ -91,7 +89,7 @@ def measure_data(
     Raises:
         DataError: the file is missing, no regular file, or leads out of its folder.
     """
-    with open_beside(path) as file, _Hasher() as whole:
+    with open_beside(path) as file, HasherBeside() as whole:
         lines = _Lines(digests, _limit(stated_lines))
         total = os.fstat(file.fileno()).st_size
         while block := file.read(BLOCK_BYTES):
@@ -111,12 +109,12 @@ def measure_shards(
 ) -> MeasuredData:
     """Return what shards are end to end, and each by itself; a line must not go over an end."""
     total, shards = sum(map(_size, paths)), []
-    with _Hasher() as whole:
+    with HasherBeside() as whole:
         lines = _Lines(digests, _limit(stated_lines))
         for path in paths:
             before, first = whole.bytes, lines.count
             try:
-                with open_beside(path) as file, _Hasher() as own:
+                with open_beside(path) as file, HasherBeside() as own:
                     while block := file.read(BLOCK_BYTES):
                         own.update(block)
                         whole.update(block)
@@ -149,41 +147,12 @@ def _size(path: Path) -> int:
 
 
 def _measured(
-    whole: _Hasher, lines: _Lines, shards: tuple[MeasuredShard, ...] = ()
+    whole: HasherBeside, lines: _Lines, shards: tuple[MeasuredShard, ...] = ()
 ) -> MeasuredData:
     return MeasuredData(
         sha256=whole.hexdigest(), bytes=whole.bytes, records=lines.tree.leaves,
         merkle_root=lines.tree.root().hex(), fault=lines.fault, shards=shards,
     )  # fmt: skip
-
-
-class _Hasher(AbstractContextManager["_Hasher"]):
-    """Hashes blocks one after another in a thread of its own, at most one behind."""
-
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1)
-        self._hash = sha256()
-        self._last: Future[None] | None = None
-        self.bytes = 0
-
-    def update(self, block: bytes) -> None:
-        """Begin to hash the next block when the one before is done."""
-        self._wait()
-        self._last = self._thread.submit(self._hash.update, block)
-        self.bytes += len(block)
-
-    def hexdigest(self) -> str:
-        """Return the SHA-256 of all blocks as 64 hex digits."""
-        self._wait()
-        return self._hash.hexdigest()
-
-    def __exit__(self, *_: object) -> None:
-        """End the thread."""
-        self._thread.shutdown()
-
-    def _wait(self) -> None:
-        if self._last is not None:
-            self._last.result()
 
 
 class _Lines:

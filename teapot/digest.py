@@ -59,22 +59,3 @@ class HashingReader:
     def hexdigest(self) -> str:
         """Return the SHA-256 of all bytes read so far as 64 hex digits."""
         return self._hash.hexdigest()
-
-
-class HashingWriter:
-    """A binary writer that hashes and counts what passes through it."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._hash = hashlib.sha256()
-        self.bytes_written = 0
-
-    def write(self, data: bytes) -> None:
-        """Write, hash and count `data`."""
-        self._file.write(data)
-        self._hash.update(data)
-        self.bytes_written += len(data)
-
-    def hexdigest(self) -> str:
-        """Return the SHA-256 of all bytes written so far as 64 hex digits."""
-        return self._hash.hexdigest()

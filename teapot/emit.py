@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from teapot.contents import ContentsFacts, hash_contents
-from teapot.digest import HashingWriter
+from teapot.hashingbeside import HasherBeside
 from teapot.index import RecordIndex
 from teapot.inorder import in_order
 from teapot.interfaces import Progress
@@ -65,34 +64,32 @@ def write_data(
 
     The record digest, which is a leaf of the tree, is the SHA-256 of a line without its LF.
     """
-    tree, total, whole, size = MerkleTree(), spans[-1].stop, hashlib.sha256(), 0
+    tree, total = MerkleTree(), spans[-1].stop
     shards: list[Shard] = []
-    for path, span in zip(paths, spans, strict=True):
-        with path.open("wb") as file, _EarlySync(file.fileno()) as disk:
-            writer = HashingWriter(file)
-            while tree.leaves < span.stop:
-                lines, digests = next(made)
-                tree.extend_digests(digests)
-                writer.write(lines)
-                if len(paths) > 1:
+    with HasherBeside() as whole:
+        for path, span in zip(paths, spans, strict=True):
+            with path.open("wb") as file, _EarlySync(file.fileno()) as disk, HasherBeside() as own:
+                while tree.leaves < span.stop:
+                    lines, digests = next(made)
                     whole.update(lines)
-                disk.wrote(len(lines))
-                progress("write", tree.leaves, total)
-        shards.append(
-            Shard(
-                name=path.name, sha256=writer.hexdigest(), bytes=writer.bytes_written,
-                records=len(span),
-            )
-        )  # fmt: skip
-        size += writer.bytes_written
-    is_cut = len(shards) > 1
-    return DataFacts(
-        sha256=whole.hexdigest() if is_cut else shards[0].sha256,
-        bytes=size,
-        records=total,
-        merkle_root=tree.root().hex(),
-        shards=tuple(shards) if is_cut else (),
-    )
+                    if len(paths) > 1:
+                        own.update(lines)
+                    tree.extend_digests(digests)
+                    file.write(lines)
+                    disk.wrote(len(lines))
+                    progress("write", tree.leaves, total)
+                shards.append(
+                    Shard(
+                        name=path.name, sha256=own.hexdigest(), bytes=own.bytes, records=len(span)
+                    )
+                )  # fmt: skip
+        return DataFacts(
+            sha256=whole.hexdigest(),
+            bytes=whole.bytes,
+            records=total,
+            merkle_root=tree.root().hex(),
+            shards=tuple(shards) if len(shards) > 1 else (),
+        )
 
 
 class _EarlySync(AbstractContextManager["_EarlySync"]):

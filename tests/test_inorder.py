@@ -59,3 +59,34 @@ def test_threads_end_when_the_caller_stops_early() -> None:
     next(taken)
     taken.close()
     assert threading.active_count() == before
+
+
+@workers
+def test_an_error_of_what_is_given_comes_where_its_turn_is(workers: int) -> None:
+    def numbers() -> Iterator[int]:
+        yield from range(4)
+        raise ValueError("cut short")
+
+    made: list[int] = []
+    with pytest.raises(ValueError, match="cut short"):
+        made.extend(in_order(int, numbers(), workers))
+    taken = in_order(int, numbers(), workers)
+    assert [next(taken) for _ in range(4)] == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match="cut short"):
+        next(taken)
+
+
+@workers
+def test_what_is_given_is_ended_with_the_caller(workers: int) -> None:
+    ended = threading.Event()
+
+    def numbers() -> Iterator[int]:
+        try:
+            yield from range(1000)
+        finally:
+            ended.set()
+
+    taken = in_order(int, numbers(), workers)
+    next(taken)
+    taken.close()
+    assert ended.wait(10)
