@@ -33,7 +33,8 @@ def common(command: Command) -> Command:
         logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", force=True)
         for chatty in ("httpcore", "httpcore2", "httpx", "httpx2", "filelock", "urllib3", "fsspec"):
             logging.getLogger(chatty).setLevel(max(level, logging.INFO))
-        for worried in ("sigstore", "tuf"):  # their warnings are about themselves
+        # Their warnings are about themselves, or of kernels that nobody asked for.
+        for worried in ("sigstore", "tuf", "bitsandbytes"):
             logging.getLogger(worried).setLevel(logging.INFO if verbose else logging.ERROR)
         return command(*arguments, quiet=quiet, **named)
 
