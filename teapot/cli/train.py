@@ -107,13 +107,13 @@ def _checked(
 def _trained(
     target: Path | None, trainer: Trainer, options: RunOptions, *, as_json: bool
 ) -> int:  # fmt: skip
+    from teapot.usecases.train import BEGINS_ANEW
     from teapot.usecases.train import train as run
 
     try:
         found, made = run(target, trainer, options)
-    except KeyboardInterrupt:
-        told = "stopped; the same command with --resume goes on after the last checkpoint"
-        click.echo(told, err=True)
+    except KeyboardInterrupt as stopped:
+        click.echo(str(stopped) or BEGINS_ANEW, err=True)
         return INTERRUPTED
     if made is None and found.exit_code == 0:
         click.echo(f"ready for a launcher: {LAUNCHED}")

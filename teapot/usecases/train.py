@@ -7,6 +7,8 @@ data, into a working folder inside the model folder; what somebody else encoded 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -29,13 +31,20 @@ from teapot.model.fitjob import (
 from teapot.model.trainoutcome import TrainOutcome
 from teapot.model.trainplan import TrainPlan
 from teapot.usecases.encode import EncodeOptions, write_rows
-from teapot.usecases.modelfolder import FinishedModel, finish_model_folder
+from teapot.usecases.modelfolder import METRICS, FinishedModel, finish_model_folder
 from teapot.usecases.preflight import Preflight, check_prepared
 from teapot.usecases.signing import KeySigner
 from teapot.usecases.trainplan import PLAN, Prepared, TrainOptions, prepare_training, write_plan
 from teapot.workfolder import only_run
 
 Stage = Literal["all", "prepare", "finish"]
+BEGINS_ANEW = "stopped before the first checkpoint; the same command begins anew"
+_RESUMES = "stopped; the same command with --resume goes on after the last checkpoint"
+_FINISHES = "stopped after the last step; the same command with --finish ends the run"
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run was interrupted in its model folder; the text says how to go on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +82,8 @@ def train(
         UsageError: the target names no composition, there is no GPU, or no run to go on with.
         DataError, UnsignedError, UntrustedError: the composition does not verify.
         OutputError: the model folder holds something else or another run, or cannot be written.
-        KeyboardInterrupt: the run was interrupted; with `resume` it goes on.
+        KeyboardInterrupt: it was interrupted before it had a model folder.
+        Interrupted: it was interrupted later.
     """
     prepared = prepare_training(target, trainer, options.train)
     found = check_prepared(prepared, trainer, options.train)
@@ -84,7 +94,7 @@ def train(
     run = _Run(prepared=prepared, trainer=trainer, plan=found.plan, folder=folder, options=options)
     if not (folder / WORK).is_dir():  # a folder with another plan stays as it is
         write_plan(found.plan, folder)
-    with only_run(folder / WORK):
+    with only_run(folder / WORK), _left_to_go_on(folder, options):
         write_plan(found.plan, folder)
         if options.stage == "prepare":
             run.prepare()
@@ -104,14 +114,8 @@ class _Run:
     options: RunOptions
 
     def fit(self) -> TrainOutcome:
-        """Encode and train; what failed before its first checkpoint leaves no working folder."""
-        work = self.folder / WORK
-        try:
-            return self.trainer.fit(self._job(), self.options.train.progress)
-        except TeapotError:
-            if not self.options.resume and not any(work.glob("checkpoint-*")):
-                shutil.rmtree(work, ignore_errors=True)
-            raise
+        """Encode and train."""
+        return self.trainer.fit(self._job(), self.options.train.progress)
 
     def prepare(self) -> None:
         """Encode, and write what a launcher's processes read, on whichever machine they are."""
@@ -180,6 +184,27 @@ class _Run:
             on_bad_row="drop" if options.drops_bad_rows else "fail", progress=options.progress,
         )  # fmt: skip
         return write_rows(prepared.composition, encoder, asked, rows).rows_sha256
+
+
+@contextmanager
+def _left_to_go_on(folder: Path, options: RunOptions) -> Iterator[None]:
+    """Leave nothing of a run that ends before its first checkpoint, so that it can begin anew.
+
+    Raises:
+        Interrupted: it was interrupted.
+    """
+    try:
+        yield
+    except (TeapotError, KeyboardInterrupt) as error:
+        has_ended = (folder / OUTCOME).exists()
+        has_begun = any((folder / WORK).glob("checkpoint-*"))
+        if options.stage != "finish" and not (options.resume or has_ended or has_begun):
+            shutil.rmtree(folder / WORK, ignore_errors=True)
+            (folder / METRICS).unlink(missing_ok=True)
+        if isinstance(error, KeyboardInterrupt):
+            told = _FINISHES if has_ended else _RESUMES if has_begun else BEGINS_ANEW
+            raise Interrupted(told) from error
+        raise
 
 
 def _refuse_other_contents(folder: Path, options: RunOptions) -> None:

@@ -21,12 +21,17 @@ from typing import Any
 import pytest
 from safetensors import safe_open
 
+from teapot.interfaces import Progress
+from teapot.model.fitjob import FitJob
+from teapot.model.trainoutcome import TrainOutcome
 from teapot.usecases.train import WORK
 from teapot.workfolder import only_run
+from teapot_trainers.package import PackageTrainer
 from tests.support.basepackage import documented_files, install, write_package
 from tests.support.compositions import compose
 from tests.support.environment import own_key
 from tests.support.machine import said
+from tests.support.models import write_model
 from tests.support.project import chat_rows, write_config, write_module
 from tests.support.tinymodels import write_tiny_model
 
@@ -228,6 +233,32 @@ def test_a_folder_with_something_else_is_refused(mix: Path, teapot: Teapot) -> N
     Path("cut", WORK).mkdir(parents=True)
     ran = teapot("train", *ASKED, "-o", "cut")
     assert ran.code == 6 and "say --resume or --finish, or remove it" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("left", "told"),
+    [
+        ("metrics.jsonl", "stopped before the first checkpoint; the same command begins anew\n"),
+        (f"{WORK}/checkpoint-1", INTERRUPTED),
+        ("outcome.json", "stopped after the last step; the same command with --finish ends the "
+         "run\n"),
+    ],
+)  # fmt: skip
+def test_an_interrupt_says_what_to_do_by_what_is_left(
+    left: str, told: str, mix: Path, teapot: Teapot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(self: PackageTrainer, job: FitJob, progress: Progress) -> TrainOutcome:
+        (job.folder / left).touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PackageTrainer, "fit", interrupt)
+    write_model(Path("tiny"), "apertus")
+    ran = teapot("train", *ASKED, "-o", "cut")
+    assert (ran.code, ran.stderr) == (130, told)
+    begins_anew = left == "metrics.jsonl"
+    assert Path("cut", WORK).is_dir() != begins_anew
+    again = teapot("train", *ASKED, "-o", "cut")
+    assert (again == ran) == begins_anew
 
 
 def lines_of(path: Path) -> int:

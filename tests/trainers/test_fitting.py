@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,10 +24,11 @@ from teapot.model.fitjob import FitJob
 from teapot.model.trainoutcome import TrainOutcome
 from teapot.model.trainplan import Hyperparameters
 from teapot.plugins import load_trainer
+from teapot_trainers import watching
 from teapot_trainers.checkpoints import last_checkpoint
 from teapot_trainers.interrupting import Stopped
 from teapot_trainers.loading import load_model
-from teapot_trainers.watching import METRICS
+from teapot_trainers.watching import METRICS, Watch
 from tests.support.fitjobs import NUMBERS, STEPS, plan_for, write_rows
 from tests.support.tinymodels import write_tiny_model
 
@@ -116,7 +118,7 @@ def test_what_is_left_is_an_adapter_that_names_its_origin_and_no_pickle(job: Mak
     assert told["teapot.data_sha256"] == "b" * 64
     assert len(told["teapot.plan_sha256"]) == 64
     config = json.loads((made.folder / "adapter_config.json").read_text())
-    assert sorted(config["target_modules"]) == sorted(made.plan.lora_targets)
+    assert config["target_modules"] == list(made.plan.lora_targets)
     assert config["base_model_name_or_path"] == made.plan.model
     left = sorted(path.name for path in made.folder.iterdir() if path.is_file())
     assert left == [
@@ -159,6 +161,23 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(number: signal.Signals, jo
     assert (cut.folder / adapter).read_bytes() == (whole.folder / adapter).read_bytes()
     assert metrics(cut) == metrics(whole)
     assert (resumed.tokens, resumed.final_loss) == (outcome.tokens, outcome.final_loss)
+
+
+def test_the_speed_of_a_run_that_goes_on_is_that_of_its_own_tokens(
+    job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, told, clock = job(), [], iter((0, 100, 102))
+    line = {"step": 1, "loss": 1.5, "tokens": 1_000_000, "supervised": 1_000}
+    (made.folder / METRICS).write_text(json.dumps(line) + "\n")
+    monkeypatch.setattr(watching, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    watch = Watch(made, lambda what, done, total: told.append(what))
+    watch.resume(Path("checkpoint-1"))
+    watch.on_train_begin(None, None, None)
+    watch.add(500, 100)
+    state = SimpleNamespace(is_world_process_zero=True, global_step=2, max_steps=6, epoch=1.0)
+    watch.on_log(None, state, None, {"loss": 1.25, "learning_rate": 0.01})
+    (line_of_progress,) = told
+    assert line_of_progress.startswith("train (loss 1.250, rate 1.0e-02, 250 tokens/s")
 
 
 def test_a_second_interrupt_ends_the_run_at_once(job: Make) -> None:

@@ -35,6 +35,7 @@ def save_adapter(model: Any, job: FitJob) -> tuple[str, ...]:
     config = model.peft_config["default"]
     config.base_model_name_or_path, config.revision = job.plan.model, job.plan.revision
     config.inference_mode = True
+    config.target_modules = list(job.plan.lora_targets)  # as a set they have no order
     config.save_pretrained(str(job.folder))
     state = {name: tensor.cpu().contiguous() for name, tensor in
              get_peft_model_state_dict(model, save_embedding_layers=False).items()}  # fmt: skip

@@ -36,7 +36,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # its types are not read
     def __init__(self, job: FitJob, progress: Progress, trackers: tuple[Tracker, ...] = ()) -> None:
         self._job, self._progress, self._trackers = job, progress, trackers
         self._lines: list[dict[str, Any]] = []
-        self._began = time.monotonic()
+        self._began, self._tokens_before = time.monotonic(), 0
         self.count = Count()
         self.is_asked_to_stop = self.is_stopped = False
 
@@ -62,6 +62,10 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # its types are not read
     def add(self, tokens: int, supervised: int) -> None:
         """Count the tokens of a step."""
         self.count = Count(self.count.tokens + tokens, self.count.supervised + supervised)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Measure speed from here, by what this process trains."""
+        self._began, self._tokens_before = time.monotonic(), self.count.tokens
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
@@ -101,7 +105,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # its types are not read
 
     def _speed(self) -> str:
         seconds = max(time.monotonic() - self._began, 1e-9)
-        told = f"{self.count.tokens / seconds:,.0f} tokens/s"
+        told = f"{(self.count.tokens - self._tokens_before) / seconds:,.0f} tokens/s"
         if torch.cuda.is_available():
             told += f", {torch.cuda.max_memory_allocated() / 1e9:.1f} GB"
         return told
