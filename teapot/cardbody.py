@@ -176,6 +176,11 @@ def _loss(facts: CardFacts) -> str:
 def _prompt(prompt: str | None) -> str:
     if prompt is None:
         return "## System prompt\n\nRows were trained without one, where they brought none."
+    if not prompt:
+        return (
+            "## System prompt\n\nRows that brought none of their own were trained with an empty "
+            "one, and so `system-prompt.txt` is empty. Give the model the same."
+        )
     return (
         "## System prompt\n\nRows that brought none of their own were trained with the text in "
         f"`system-prompt.txt`. Give the model the same:\n\n{block(prompt)}"
@@ -267,20 +272,24 @@ def _again(facts: CardFacts) -> str:
     statement = facts.statement
     composed, start = statement.composed, statement.start
     at = f"@{start.revision}" if start.revision else ""
+    model = f"--model {quote(start.model + at)}"
     commands = [
         f"teapot compose CONFIG -o {quote(composed.data)}",
         f"teapot verify {quote(composed.data)} --expect {composed.manifest_sha256}",
-        f"teapot train {quote(composed.manifest)} --base {quote(statement.base)} "
-        f"--model {quote(start.model + at)}",
+        f"teapot train CONFIG --base {quote(statement.base)} {model}",
     ]
     if facts.exported is not None:
         made = f"{_stem(statement)}-{statement.base}"
+        where = "" if start.revision else f" {model}"
         commands.append(
-            f"teapot export {quote(facts.exported.format)} {quote(made)} -o {quote(made)}-merged"
+            f"teapot export {quote(facts.exported.format)} {quote(made)}{where} "
+            f"-o {quote(made)}-merged"
         )
     return (
         "## How to reproduce\n\nThe manifest holds the recipe of the composition, and each source "
-        "with its digest.\n\n"
+        "with its digest. CONFIG stands for a config with that recipe, and with the numbers and "
+        "the system prompt above. Where those are Teapot's defaults, `teapot train` takes "
+        f"{code(composed.manifest)} in its place.\n\n"
         f"{block(chr(10).join(commands), 'sh')}\n\n"
         "Composing gives the same bytes on every machine. Training gives the same weights only on "
         "the same kind of device with the same versions of the libraries, which the train "

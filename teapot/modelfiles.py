@@ -79,6 +79,11 @@ class ModelFiles:
     folder: Path
     tensor_names: Callable[[], frozenset[str]]
 
+    @property
+    def stated_name(self) -> str:
+        """Return what the model is called in what others read: never a path of this machine."""
+        return self.name if self.revision is not None else self.folder.resolve().name
+
     def config(self) -> ModelConfig:
         """Return the shape of the model.
 

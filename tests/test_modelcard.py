@@ -90,6 +90,22 @@ def test_people_read_what_it_is_and_how_to_check_it(facts: CardFacts) -> None:
     assert "unsigned" not in text and "not signed" not in text
 
 
+def test_what_reproduces_the_model_takes_the_numbers_that_it_was_trained_with(
+    facts: CardFacts,
+) -> None:
+    text = card_text(trained(facts, learning_rate="0.001"))
+    model = f"swiss-ai/Apertus-8B-Instruct-2509@{'a' * 40}"
+    assert f"\nteapot train CONFIG --base apertus --model {model}\n" in text
+    assert "CONFIG stands for a config with that recipe, and with the numbers" in text
+    assert "teapot train mix.manifest.json" not in text
+
+
+def test_an_empty_prompt_is_told_in_words(facts: CardFacts) -> None:
+    text = card_text(replace(facts, system_prompt=""))
+    assert "trained with an empty one, and so `system-prompt.txt` is empty" in text
+    assert "```\n\n```" not in text
+
+
 def test_what_is_not_there_is_not_told(facts: CardFacts) -> None:
     text = card_text(replace(facts, first_loss=None, has_curve=False, system_prompt=None))
     assert "The last loss was `0.8125`" in text

@@ -80,6 +80,14 @@ def test_what_a_configuration_leaves_out_is_filled_in_as_transformers_does(folde
     assert (config.head_dim, config.tie_word_embeddings) == (40, True)
 
 
+def test_a_folder_is_stated_by_its_name_however_it_is_reached(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    for path in (".", str(folder), f"../{folder.name}/"):
+        assert open_model(ModelName(path)).stated_name == folder.name
+
+
 def test_tensor_names_come_from_the_header_of_the_weights(folder: Path) -> None:
     found = tensors(folder)
     # Embeddings, output and the last norm; in each of 2 layers q and o, and a norm.

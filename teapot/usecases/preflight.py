@@ -162,7 +162,7 @@ def _plan(
         vram_gb=prepared.vram_gb,
     )  # fmt: skip
     return TrainPlan(
-        base=base.name, model=prepared.model.name, revision=prepared.model.revision,
+        base=base.name, model=prepared.model.stated_name, revision=prepared.model.revision,
         model_config_sha256=config.sha256, lora_targets=base.lora_targets,
         hyperparameters=resolved, manifest_sha256=composition.manifest_sha256,
         data_sha256=composition.manifest.data.sha256, rows=rows, optimizer_steps=steps,

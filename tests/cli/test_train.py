@@ -359,6 +359,15 @@ def test_the_prompt_of_the_config_is_trained_and_saved_in_the_model_folder(say: 
     assert json.loads(Path("trained", PLAN).read_bytes()) == plan
 
 
+def test_a_plan_names_no_path_and_is_the_same_by_any_path_to_the_model(say: Say) -> None:
+    mix()
+    asked = ("--plan", "mix.config", "--base", "apertus", "--model")
+    paths = ("model", "./model/", str(Path("model").resolve()))
+    first, *others = [say(*asked, path) for path in paths]
+    assert json.loads(first[1])["model"] == "model"
+    assert others == [first, first]
+
+
 def test_no_plan_is_given_where_a_check_fails(say: Say) -> None:
     mix(training={"max_length": 70000})
     asked = ("mix.config", "--base", "apertus", "--model", "model", "-o", "trained")
