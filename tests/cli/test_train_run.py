@@ -185,7 +185,8 @@ def test_each_link_of_a_trained_model_that_is_tampered_with_is_named(
     ]:  # fmt: skip
         kept = path.read_bytes()
         changed = bytearray(kept)
-        changed[len(kept) // 2] ^= 1
+        # A Parquet file begins with its rows; what its footer says of them decides nothing.
+        changed[len(kept) // (8 if path.suffix == ".parquet" else 2)] ^= 1
         path.write_bytes(changed)
         told = teapot(command, str(folder))
         assert told.code == 1, f"{path}: {told.stdout}{told.stderr}"
