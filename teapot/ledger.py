@@ -7,7 +7,7 @@ the library that writes them. `schemas/ledger.schema.json` describes a row.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +85,7 @@ class LedgerSpool:
             parquet.ParquetWriter(path, LEDGER, compression="zstd", **_WRITING) as writer,
         ):
             waiting: list[Any] = []
-            for texts in arrow.ipc.open_stream(self._file):
+            for texts in _even(arrow.ipc.open_stream(self._file)):
                 waiting.append(fates.finish(rows, texts))
                 digest.update(waiting[-1])
                 rows += len(texts)
@@ -99,6 +99,26 @@ class LedgerSpool:
     def close(self) -> None:
         """Close the file, which removes it."""
         self._file.close()
+
+
+def _even(batches: Iterable[Any]) -> Iterator[Any]:
+    """Yield the same rows in batches of one size: how rows were read leaves no trace in a file."""
+    waiting: list[Any] = []
+    missing = _BATCH_ROWS
+    for batch in batches:
+        rest = batch
+        while len(rest) >= missing:
+            yield _joined([*waiting, rest.slice(0, missing)])
+            rest, waiting, missing = rest.slice(missing), [], _BATCH_ROWS
+        if len(rest):
+            waiting.append(rest)
+            missing -= len(rest)
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(batches: list[Any]) -> Any:
+    return arrow.Table.from_batches(batches).combine_chunks().to_batches()[0]
 
 
 def _texts(part: Part) -> list[Any]:

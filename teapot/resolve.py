@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 
+from teapot.cluster import Engine
 from teapot.configfile import ConfigFile, load_config
-from teapot.errors import ConfigError, Problem, UsageError
+from teapot.errors import ConfigError, PluginError, Problem, UsageError
 from teapot.inorder import processors
 from teapot.interfaces import Progress, RowWatcher, silent
 from teapot.model.config import BadRowPolicy, Config
@@ -24,7 +25,7 @@ class MixOptions:
     `watcher` sees every row that could be parsed, as it was read. `workers` threads judge rows and
     make lines; whatever their number, the bytes are the same. `keep_parts` keeps in the cache what
     was judged, so that another weight judges no row again. `shards` is how many files the data is
-    cut into.
+    cut into. An `engine` makes parts and lines on a cluster; without one, threads make them.
     """
 
     modules: Sequence[Path] = ()
@@ -39,6 +40,7 @@ class MixOptions:
     keep_parts: bool = True
     workers: int = field(default_factory=processors)
     shards: int | None = None
+    engine: Engine | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +66,11 @@ class ModuleInMix:
     def sources(self) -> list[SourceSpec]:
         """Return the module's sources in the order of their ids, which is the order of reading."""
         return sorted(self.file.module.sources, key=lambda source: source.id)
+
+    def unknown_kind(self, spec: SourceSpec, error: PluginError) -> PluginError:
+        """Return the error of a source whose kind nobody provides, at its place in the file."""
+        number = [source.id for source in self.module.sources].index(spec.id)
+        return PluginError(self.file.document.problem(("sources", number, "kind"), str(error)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

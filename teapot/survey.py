@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 from unicodedata import unidata_version
 
 import numpy
@@ -19,7 +19,15 @@ import numpy
 from teapot.errors import BadRowsError, DataError, PluginError, Problem, counted
 from teapot.index import NO_RECORD, RecordIndex, prefixes_of
 from teapot.inorder import in_order
-from teapot.interfaces import Block, BlockReader, Check, RowWatcher, SourceContext, SourceReader
+from teapot.interfaces import (
+    Block,
+    BlockReader,
+    Check,
+    RowWatcher,
+    SourceContext,
+    SourceIdentity,
+    SourceReader,
+)
 from teapot.ledger import LedgerSpool
 from teapot.licensing import LicensePolicy
 from teapot.model.module import SourceSpec
@@ -63,10 +71,34 @@ class Survey:
     plugins: dict[str, Plugin] = field(default_factory=dict)
 
 
+class PartReader(Protocol):
+    """The parts of one source, once, in order."""
+
+    def parts(self) -> Iterator[Part]:
+        """Yield what the rows of the source make."""
+        ...
+
+    def identity(self) -> SourceIdentity:
+        """Return what was read; valid once the parts are exhausted."""
+        ...
+
+
+class Elsewhere(Protocol):
+    """Who makes the parts of sources where not this process does."""
+
+    def open(self, module: ModuleInMix, spec: SourceSpec) -> tuple[PartReader, Plugin | None]:
+        """Return what gives the parts of a source, and the plug-in that reads it."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sinks:
-    """Where outcomes go beside the index; when a mix is only planned, nowhere."""
+    """Where outcomes go beside the index; when a mix is only planned, nowhere.
 
+    `elsewhere` makes the parts, which then say nothing of where lines lie.
+    """
+
+    elsewhere: Elsewhere | None = None
     origins: Origins | None = None
     ledger: LedgerSpool | None = None
     tokens: TokenCounter | None = None
@@ -106,6 +138,9 @@ def survey(
         )
         reading = _Reading(module, found, sinks, options)
         for spec in module.sources:
+            if sinks.elsewhere is not None:
+                reading.read_elsewhere(spec, sinks.elsewhere)
+                continue
             reader, plugin = _opened(module, spec, places, context, mix.pins)
             if plugin is not None:
                 found.plugins[f"source {plugin.name}"] = plugin
@@ -127,9 +162,7 @@ def _opened(
     try:
         return places.open(spec, context, pins.get(f"{module.name} {spec.id}"))
     except PluginError as error:
-        number = [source.id for source in module.module.sources].index(spec.id)
-        path = ("sources", number, "kind")
-        raise PluginError(module.file.document.problem(path, str(error))) from error
+        raise module.unknown_kind(spec, error) from error
 
 
 class _Reading:
@@ -148,10 +181,22 @@ class _Reading:
         self, spec: SourceSpec, reader: SourceReader, maker: PartMaker, facts: Mapping[str, Any]
     ) -> None:
         """Read one source to its end; `facts` are what decides its parts beside its bytes."""
+        make = _kept(maker, self._sinks.cache, facts)
+        self._take_all(spec, self._parts(spec, reader, maker, make), reader)
+
+    def read_elsewhere(self, spec: SourceSpec, elsewhere: Elsewhere) -> None:
+        """Take the parts of one source from whoever makes them."""
+        reader, plugin = elsewhere.open(self._module, spec)
+        if plugin is not None:
+            self._found.plugins[f"source {plugin.name}"] = plugin
+        self._take_all(spec, reader.parts(), reader)
+
+    def _take_all(
+        self, spec: SourceSpec, parts: Iterator[Part], reader: SourceReader | PartReader
+    ) -> None:
         name, first = self._module.name, 0
         self._found.index.begin_source(f"{name} {spec.id}")
-        make = _kept(maker, self._sinks.cache, facts)
-        for part in self._parts(spec, reader, maker, make):
+        for part in parts:
             part.entries["row"] += first
             self._take(part, spec)
             first += len(part.entries)

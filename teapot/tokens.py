@@ -24,7 +24,7 @@ class TokenCounter:
             self._tokenizer = Tokenizer.from_file(str(file))
         except Exception as error:  # the library raises plain Exception
             raise UsageError(Problem(str(file), f"is not a tokenizer: {error}")) from error
-        self.sha256 = sha256_file(file)
+        self.file, self.sha256 = file, sha256_file(file)
 
     def count(self, messages: list[Message]) -> int:
         """Return the number of tokens in the contents of `messages`."""

@@ -351,3 +351,17 @@ def test_output_name_that_no_manifest_may_state_is_refused(
     with pytest.raises(UsageError, match=told):
         teapot.compose(config, output=tmp_path / name)
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_the_size_of_blocks_leaves_no_trace_in_any_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_module(tmp_path, "t/a", chat_rows("a", 20_000))
+    config = write_config(tmp_path, {"t/a": 1})
+    found = set()
+    for size in (4 << 20, 300_000, 999_999):
+        monkeypatch.setattr("teapot.sources.jsonl.BLOCK_BYTES", size)
+        made = teapot.compose(config, output=tmp_path / "out.jsonl")
+        files = (made.paths.data, made.paths.ledger, made.paths.manifest)
+        found.add(tuple(hashlib.sha256(path.read_bytes()).hexdigest() for path in files))
+    assert len(found) == 1

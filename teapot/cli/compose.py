@@ -13,6 +13,7 @@ from teapot.cli.signing_options import signing_options
 
 if TYPE_CHECKING:
     from teapot.cli.signing_options import MakeSigner
+    from teapot.cluster import Engine
     from teapot.resolve import MixOptions
     from teapot.usecases.compose import Composition
 
@@ -50,14 +51,28 @@ def plan(config: Path, options: MixOptions, quiet: bool, as_json: bool) -> None:
     metavar="N",
     help="Cut the data into N files: FILE-00000-of-0000N.jsonl …",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where rows are read and lines are made; the bytes are the same.",
+)
+@click.option(
+    "--ray-address",
+    metavar="ADDRESS",
+    help="The Ray cluster of --engine ray, such as ray://head:10001 or auto; else one is started "
+    "here for this run.",
+)
 @click.option("--no-sign", is_flag=True, help="Write no signature.")
 @signing_options
 @click.option("--locked", is_flag=True, help="Refuse sources that are not what teapot.lock pins.")
 @mix_options
 @common
 def compose(
-    config: Path, output: Path | None, shards: int | None, no_sign: bool, signer: MakeSigner,
-    locked: bool, options: MixOptions, quiet: bool, as_json: bool,
+    config: Path, output: Path | None, shards: int | None, engine: str, ray_address: str | None,
+    no_sign: bool, signer: MakeSigner, locked: bool, options: MixOptions, quiet: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     r"""Write and sign the mix that CONFIG describes, all files or none.
 
@@ -77,7 +92,8 @@ def compose(
 
     lock = Lock.read(config.parent / FILE) if locked else None
     key = None if no_sign else signer()
-    with shown_progress(replace(options, shards=shards), quiet=quiet) as watched:
+    options = replace(options, shards=shards, engine=_engine(engine, ray_address, options))
+    with shown_progress(options, quiet=quiet) as watched:
         made = teapot.compose(config, watched, output=output, lock=lock, signer=key)
     if as_json:
         print_json(made.to_dict())
@@ -90,6 +106,18 @@ def compose(
         click.echo(f"signed    {made.paths.bundle}")
         click.echo(f"          by {key.needed_key().public.fingerprint}")
     print_warnings(made.report, quiet=quiet)
+
+
+def _engine(name: str, address: str | None, options: MixOptions) -> Engine | None:
+    from teapot.errors import Problem, UsageError
+
+    if name == "ray":
+        from teapot.raycluster import ray_engine
+
+        return ray_engine(address, workers=options.workers)
+    if address is not None:
+        raise UsageError(Problem("--ray-address", "is of --engine ray, which was not asked for"))
+    return None
 
 
 def _print_files(made: Composition) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from teapot.errors import Problem, SourceError, UsageError
+from teapot.errors import Problem, SourceError, TeapotError, UsageError
 from teapot.interfaces import Block, SourceContext, SourceIdentity, SourceReader
 from teapot.model.module import SourceSpec
 from teapot.sources.jsonl import JsonlReader
@@ -30,16 +30,10 @@ class FsspecSource:
             UsageError: the source lacks `url`, or its file system is not installed.
             SourceError: the file is not there, or cannot be reached.
         """
-        where = f"source {spec.id}"
-        if spec.url is None:
-            raise UsageError(Problem(where, "kind fsspec needs url:"))
-        scheme = spec.url.partition("://")[0]
-        if context.offline and scheme not in ("file", "memory"):
-            message = f"{spec.url} needs the network; give it with --source {spec.id}=PATH"
-            raise SourceError(Problem(where, message))
+        url = _url(spec, context)
         folder = Path(tempfile.mkdtemp(prefix="teapot-source-"))
         try:
-            path = folder / (spec.url.rpartition("/")[2] or "file")
+            path = folder / (url.rpartition("/")[2] or "file")
             _copy(spec, context, path)
             reader = open_local(LocalFile(path=path, spec=spec, progress=context.progress))
             if isinstance(reader, JsonlReader):
@@ -86,6 +80,43 @@ class _TemporaryBlocks(_TemporaryRows):
         return self._blocks.again()
 
 
+def remote_size(spec: SourceSpec, context: SourceContext) -> int | None:
+    """Return the size of a file; None where its file system does not tell.
+
+    Raises:
+        UsageError: the source lacks `url`, or its file system is not installed.
+        SourceError: the file is not there, or cannot be reached.
+    """
+    import fsspec
+
+    url = _url(spec, context)
+    try:
+        files, path = fsspec.core.url_to_fs(url)
+        size = files.info(path).get("size")
+    except Exception as error:  # every file system raises its own library's errors
+        raise _explained(spec, error) from error
+    return size if isinstance(size, int) else None
+
+
+def _url(spec: SourceSpec, context: SourceContext) -> str:
+    where = f"source {spec.id}"
+    if spec.url is None:
+        raise UsageError(Problem(where, "kind fsspec needs url:"))
+    scheme = spec.url.partition("://")[0]
+    if context.offline and scheme not in ("file", "memory"):
+        message = f"{spec.url} needs the network; give it with --source {spec.id}=PATH"
+        raise SourceError(Problem(where, message))
+    return spec.url
+
+
+def _explained(spec: SourceSpec, error: Exception) -> TeapotError:
+    if isinstance(error, ImportError | ValueError):
+        message = f"{spec.url}: {error}; install the package that opens it, such as s3fs or gcsfs"
+        return UsageError(Problem(f"source {spec.id}", message))
+    message = f"{spec.url} cannot be read: {type(error).__name__}: {error}"
+    return SourceError(Problem(f"source {spec.id}", message))
+
+
 def _copy(spec: SourceSpec, context: SourceContext, path: Path) -> None:
     import fsspec
 
@@ -95,9 +126,5 @@ def _copy(spec: SourceSpec, context: SourceContext, path: Path) -> None:
             while block := remote.read(_BLOCK_BYTES):
                 local.write(block)
                 context.progress(spec.id, local.tell(), None)
-    except (ImportError, ValueError) as error:
-        message = f"{spec.url}: {error}; install the package that opens it, such as s3fs or gcsfs"
-        raise UsageError(Problem(f"source {spec.id}", message)) from error
     except Exception as error:  # every file system raises its own library's errors
-        message = f"{spec.url} cannot be read: {type(error).__name__}: {error}"
-        raise SourceError(Problem(f"source {spec.id}", message)) from error
+        raise _explained(spec, error) from error

@@ -89,6 +89,10 @@ class JsonlReader:
         """Return the file, opened anew; None where its lines are packed."""
         return None if self._is_packed else self._opened()
 
+    def plain(self) -> LocalFile | None:
+        """Return the file where its lines lie in it as they are; None where they are packed."""
+        return None if self._is_packed else self._file
+
     def identity(self) -> SourceIdentity:
         """Return what was read."""
         if self._identity is None:
@@ -110,7 +114,7 @@ class JsonlReader:
         offset = 0
         for number, data in enumerate(few_lines(whole_lines(self._blocks(raw)))):
             if isinstance(data, int):
-                yield Block(b"", fault=_overlong(data), number=number)
+                yield Block(b"", fault=overlong_line(data), number=number)
                 offset += data + 1
             else:
                 place = None if self._is_packed else offset
@@ -125,7 +129,7 @@ class JsonlReader:
         try:
             for block in _unpacked(self._file.path.name.lower(), raw):
                 if unpacked == 0:
-                    self._check_start(block)
+                    refuse_wrong_start(block, self._file)
                 unpacked += len(block)
                 if unpacked > RATIO_GRACE_BYTES and unpacked > MAX_RATIO * raw.bytes_read:
                     raise DataError(
@@ -142,12 +146,18 @@ class JsonlReader:
             message = f"cannot be read: {error.strerror or error}"
             raise SourceError(self._file.problem(message)) from error
 
-    def _check_start(self, start: bytes) -> None:
-        for mark, told in _WRONG_STARTS.items():
-            if start.startswith(mark):
-                raise DataError(self._file.problem(told))
-        if (start[:1] == b"\0") != (start[1:2] == b"\0"):
-            raise DataError(self._file.problem("it is UTF-16, expected UTF-8; convert it"))
+
+def refuse_wrong_start(start: bytes, file: LocalFile) -> None:
+    """Refuse a file whose first bytes tell that it is no plain JSON Lines in UTF-8.
+
+    Raises:
+        DataError: it is something else, or in another encoding.
+    """
+    for mark, told in _WRONG_STARTS.items():
+        if start.startswith(mark):
+            raise DataError(file.problem(told))
+    if (start[:1] == b"\0") != (start[1:2] == b"\0"):
+        raise DataError(file.problem("it is UTF-16, expected UTF-8; convert it"))
 
 
 def parse_row(line: bytes) -> Row | Fault:
@@ -233,22 +243,23 @@ def split_lines(blocks: Iterator[bytes]) -> Iterator[bytes | Fault]:
             overlong += len(lines[0])
             if len(lines) == 1:
                 continue
-            yield _overlong(overlong)
+            yield overlong_line(overlong)
             overlong, lines = 0, lines[1:]
         else:
             lines[0] = carry + lines[0]
         carry = lines.pop()
         for line in lines:
-            yield line if len(line) <= MAX_LINE_BYTES else _overlong(len(line))
+            yield line if len(line) <= MAX_LINE_BYTES else overlong_line(len(line))
         if len(carry) > MAX_LINE_BYTES:
             overlong, carry = len(carry), b""
     if overlong:
-        yield _overlong(overlong)
+        yield overlong_line(overlong)
     elif carry:
         yield carry
 
 
-def _overlong(length: int) -> Fault:
+def overlong_line(length: int) -> Fault:
+    """Return the fault of a line over the cap."""
     cap = MAX_LINE_BYTES >> 20
     return Fault("line-too-long", f"a line of {length} bytes, at most {cap} MiB allowed")
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from teapot.checks.builtin import builtin_checks
 from teapot.contents import ContentsFacts
@@ -37,6 +37,9 @@ from teapot.spool import Origins
 from teapot.survey import Sinks, Survey, survey
 from teapot.tokens import TokenCounter
 from teapot.version import __version__
+
+if TYPE_CHECKING:
+    from teapot.distributed import Distributed
 
 Signer = Callable[[bytes], bytes]
 
@@ -203,9 +206,11 @@ def _write_data_and_ledger(
         closing(RecordIndex(stage.folder)) as index,
         closing(Origins(stage.folder, index)) as origins,
         closing(LedgerSpool(stage.folder)) as ledger,
+        _elsewhere(run, stage.folder) as elsewhere,
     ):
         sinks = Sinks(
-            origins=origins, ledger=ledger, tokens=run.tokens, cache=_cache(run.options)
+            elsewhere=elsewhere, origins=None if elsewhere else origins, ledger=ledger,
+            tokens=run.tokens, cache=None if elsewhere else _cache(run.options),
         )  # fmt: skip
         found = _read(run, index, sinks)
         if lock is not None:
@@ -221,7 +226,11 @@ def _write_data_and_ledger(
         with ThreadPoolExecutor(1) as beside:
             accounted = beside.submit(_account, ledger, stage.path(paths.ledger), index, mix)
             spans = shard_spans(report.total.lines, len(targets.data))
-            made = gathered(mix, origins, spans, workers=run.options.workers)
+            made = (
+                gathered(mix, origins, spans, workers=run.options.workers)
+                if elsewhere is None
+                else elsewhere.lines(index, mix, spans)
+            )
             places = [stage.path(path) for path in targets.data]
             data = write_data(made, places, spans, run.options.progress)
             rows, contents = accounted.result()
@@ -237,6 +246,22 @@ def _write_data_and_ledger(
         versions=_versions(found),
         tokenizer=run.tokens.sha256 if run.tokens else None,
     )  # fmt: skip
+
+
+@contextmanager
+def _elsewhere(run: _Run, folder: Path) -> Iterator[Distributed | None]:
+    """Give what makes parts and lines on a cluster, where one was asked for."""
+    engine = run.options.engine
+    if engine is None or run.options.watcher is not None:  # rows are watched where they are read
+        yield None
+        return
+    from teapot.distributed import Distributed  # which few ask for
+    from teapot.tasksources import SourceOpener
+
+    tokenizer = run.tokens.file if run.tokens is not None else None
+    opener = SourceOpener(run.resolved, run.options, tokenizer)
+    with engine.start() as cluster:
+        yield Distributed(cluster, engine, opener, folder=folder)
 
 
 def _stale_bundles(paths: OutputPaths, manifest: bytes, written: Collection[Path]) -> list[Path]:
