@@ -21,9 +21,10 @@ from pyarrow import parquet
 
 from teapot import columns
 from teapot.errors import DataError, Problem
-from teapot.fates import LEDGER, Fates
+from teapot.fates import Fates
 from teapot.files import open_regular
 from teapot.index import RecordIndex
+from teapot.ledgercolumns import LEDGER
 from teapot.ledgerdigest import LedgerDigest
 from teapot.mixing import Mix
 from teapot.model.record import Dropped
