@@ -20,7 +20,7 @@ from teapot.digest import DIGEST_BYTES, sha256
 from teapot.errors import counted
 from teapot.files import OutputPaths
 from teapot.index import DIGEST
-from teapot.ledger import read_ledger
+from teapot.ledgerqueries import read_ledger
 from teapot.model.manifest import Manifest
 from teapot.model.verification import CheckResult
 
