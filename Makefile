@@ -68,11 +68,11 @@ $(BIN)/python:
 		|| { echo 'Teapot needs Python 3.11 or newer; name one: make PYTHON=python3.12 demo'; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.core: setup.cfg setup.py teapot/_batches.c teapot/_rows.c pyproject.toml | $(BIN)/python
+$(VENV)/.core: setup.cfg setup.py teapot/_batches.c teapot/_columnlines.c teapot/_rows.c pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
-$(VENV)/.dev: setup.cfg setup.py teapot/_batches.c teapot/_rows.c pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.dev: setup.cfg setup.py teapot/_batches.c teapot/_columnlines.c teapot/_rows.c pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@ $(VENV)/.core
 

@@ -16,6 +16,6 @@ def compiled(name: str) -> Extension:
 
 
 setup(
-    ext_modules=[compiled("_batches"), compiled("_rows")],
+    ext_modules=[compiled("_batches"), compiled("_columnlines"), compiled("_rows")],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

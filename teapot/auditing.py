@@ -19,14 +19,31 @@ from teapot.processes import OwnProcesses
 
 
 @contextmanager
+def reader_of(path: Path) -> Iterator[OwnProcesses | None]:
+    """Give the process that is to read a large ledger, which loads meanwhile what reads Parquet.
+
+    Nothing of the ledger is read: whether to do so may yet have to be found out.
+    """
+    if not _is_large(path):
+        yield None
+        return
+    with OwnProcesses(1) as pool:
+        pool.submit(_load)
+        yield pool
+
+
+@contextmanager
 def auditing(
-    path: Path, claimed: Path, *, rows: int, lines: int
+    path: Path, claimed: Path, *, rows: int, lines: int, reader: OwnProcesses | None = None
 ) -> Iterator[Future[LedgerAccount]]:
     """Give the future account of a ledger, made beside other work where the ledger is large.
 
     `rows` and `lines` are what the manifest states. The digest that a ledger row claims for a line
-    is put into the scratch file `claimed`.
+    is put into the scratch file `claimed`. `reader` is a process that `reader_of` has begun.
     """
+    if reader is not None:
+        yield reader.submit(_bounded_audit, path, claimed, rows, lines)
+        return
     if not _needs_own_process(path):
         yield _done(path, claimed, rows, lines)
         return
@@ -51,11 +68,19 @@ def _needs_own_process(path: Path) -> bool:
     """Tell whether a ledger is large, or could unpack to much."""
     if not path.is_file():
         return False
-    if path.stat().st_size > processes.OWN_PROCESS_BYTES:
+    if _is_large(path):
         return True
     from teapot.ledgerguard import unpacks_to_much
 
     return unpacks_to_much(path)
+
+
+def _is_large(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > processes.OWN_PROCESS_BYTES
+
+
+def _load() -> None:
+    import teapot.ledgeraudit  # noqa: F401 - so that it is there when it is wanted
 
 
 def _bounded_audit(path: Path, claimed: Path, rows: int, lines: int) -> LedgerAccount:

@@ -19,6 +19,7 @@ from teapot.interfaces import Progress
 from teapot.model.ledgeraccount import LedgerAccount
 from teapot.model.manifest import Manifest
 from teapot.model.verification import CheckResult, Status
+from teapot.processes import OwnProcesses
 
 MAX_SHOWN = 10
 
@@ -30,6 +31,8 @@ class ContentChecks:
     paths: OutputPaths
     manifest: Manifest
     progress: Progress
+    reader: OwnProcesses | None = None
+    """The process that is to read the ledger, where one was begun."""
 
     def run(self) -> Iterator[CheckResult]:
         """Yield the checks of data, Merkle tree and ledger; nothing is kept in memory."""
@@ -37,8 +40,11 @@ class ContentChecks:
         files = DataFiles(self.paths, data)
         with tempfile.TemporaryDirectory(prefix="teapot-verify-") as folder:
             claimed, found = Path(folder, "claimed"), Path(folder, "found")
-            sizes = {"rows": ledger.rows, "lines": data.records}
-            with auditing(self.paths.ledger, claimed, **sizes) as future:
+            audited = auditing(
+                self.paths.ledger, claimed, rows=ledger.rows, lines=data.records,
+                reader=self.reader,
+            )  # fmt: skip
+            with audited as future:
                 try:
                     with found.open("wb") as digests:
                         measured = files.measure(digests, progress=self.progress)
@@ -151,13 +157,12 @@ class _Locator:
         wanted = {
             line for _, lines, _ in _kinds(differences) for line, _ in lines[:MAX_SHOWN] if line
         }
-        from teapot.ledger import read_ledger  # Parquet, which nobody needs where all is well
+        from teapot.ledgerqueries import find_rows, holds_any  # not needed where all is well
 
         origins: dict[int, str] = {}
-        for batch in read_ledger(self._ledger):
-            for row in batch:
-                for line in wanted.intersection(row["lines"]):
-                    origins[line] = f"{row['module']} {row['source']}:{row['row']}, id {row['id']}"
+        for row in find_rows(self._ledger, "lines", holds_any(wanted)):
+            for line in wanted.intersection(row["lines"]):
+                origins[line] = f"{row['module']} {row['source']}:{row['row']}, id {row['id']}"
         return origins
 
 

@@ -11,28 +11,8 @@ import pyarrow.compute as pc
 
 from teapot import columns
 from teapot.index import NO_LICENSE, NO_RECORD, Entries, Numbers, RecordIndex
+from teapot.ledgercolumns import DUPLICATE, LEDGER, NOT_DRAWN
 from teapot.mixing import NO_TWIN, Mix, RecordLines
-
-NOT_DRAWN, DUPLICATE = "not-drawn", "duplicate"
-
-LEDGER = arrow.schema(
-    [
-        ("module", arrow.string()),
-        ("source", arrow.string()),
-        ("row", arrow.int64()),
-        ("id", arrow.string()),
-        ("content_digest", arrow.string()),
-        ("license", arrow.string()),
-        ("fate", arrow.string()),
-        ("reason", arrow.string()),
-        ("detail", arrow.string()),
-        ("repairs", arrow.list_(arrow.string())),
-        ("digest_before", arrow.string()),
-        ("record_digest", arrow.string()),
-        ("occurrence", arrow.int64()),
-        ("lines", arrow.list_(arrow.int64())),
-    ]
-)
 
 
 class Fates:

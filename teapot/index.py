@@ -25,6 +25,9 @@ NO_RECORD, FROM_ROW, SPOOLED = 0, 1, 2
 NO_LICENSE = (1 << 16) - 1
 MAX_SOURCES = 1 << 16
 
+DIGEST = numpy.dtype((numpy.void, DIGEST_BYTES))
+"""A digest as one value, which arrays move in one go."""
+
 ENTRY = numpy.dtype(
     [
         ("content", "u1", (DIGEST_BYTES,)),  # zeros where the row could not be read that far

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol, runtime_checkable
 
 from teapot.errors import DataError
-from teapot.model.base import Base
-from teapot.model.encoded import Conversation, Encoded, EncoderFacts
-from teapot.model.examined import Examined, TokenFacts
-from teapot.model.exportjob import ExportJob, ExportOutcome
-from teapot.model.fitjob import FitJob
-from teapot.model.masked import MaskedPiece
-from teapot.model.module import SourceSpec
 from teapot.model.record import Fault, Message, Record, Row
-from teapot.model.rendered import Rendered
-from teapot.model.trainoutcome import TrainOutcome
+
+if TYPE_CHECKING:  # values of training, which nobody needs to read a source
+    from teapot.model.base import Base
+    from teapot.model.encoded import Conversation, Encoded, EncoderFacts
+    from teapot.model.examined import Examined, TokenFacts
+    from teapot.model.exportjob import ExportJob, ExportOutcome
+    from teapot.model.fitjob import FitJob
+    from teapot.model.masked import MaskedPiece
+    from teapot.model.module import SourceSpec
+    from teapot.model.rendered import Rendered
+    from teapot.model.trainoutcome import TrainOutcome
 
 DigestOf = Literal["file", "rows"]
 Progress = Callable[[str, int, int | None], None]

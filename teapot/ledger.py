@@ -7,38 +7,27 @@ the library that writes them. `schemas/ledger.schema.json` describes a row.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy
 import pyarrow as arrow
-import pyarrow.compute as pc
-from numpy.typing import NDArray
 from pyarrow import parquet
 
 from teapot import columns
-from teapot.errors import DataError, Problem
-from teapot.fates import LEDGER, Fates
-from teapot.files import open_regular
+from teapot.fates import Fates
 from teapot.index import RecordIndex
+from teapot.ledgercolumns import LEDGER
 from teapot.ledgerdigest import LedgerDigest
+from teapot.ledgerqueries import read_ledger
 from teapot.mixing import Mix
 from teapot.model.record import Dropped
 from teapot.parts import Part, Repaired
 
-__all__ = [
-    "LEDGER", "LedgerFacts", "LedgerSpool", "RowTest", "begins_with", "find_rows", "holds_any",
-    "is_text", "read_ledger",
-]  # fmt: skip
+__all__ = ["LEDGER", "LedgerFacts", "LedgerSpool", "read_ledger"]
 
-RowTest = Callable[[Any], NDArray[numpy.bool_]]
-"""Tells, from the values of a column, which rows are wanted."""
-
-
-_BATCH_ROWS = 8192
 _GROUP_ROWS = 1 << 16
 _WRITING = {"use_dictionary": ["module", "source", "license", "fate", "reason", "detail"]}
 _TEXTS = arrow.schema(
@@ -143,67 +132,3 @@ def _told(odd: Dropped | Repaired | None) -> _Told:
     if isinstance(odd, Repaired):
         return None, None, odd.repairs, odd.digest_before.hex()
     return None, None, (), None
-
-
-def read_ledger(path: Path) -> Iterator[list[dict[str, Any]]]:
-    """Yield the rows of a ledger in batches, in order.
-
-    Raises:
-        DataError: the file is not a ledger, or it is broken.
-    """
-    with _opened(path) as file:
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS):
-            yield batch.to_pylist()
-
-
-def find_rows(path: Path, column: str, wanted: RowTest) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a ledger that a test on one column finds, in order.
-
-    The other columns are read only where a row was found.
-
-    Raises:
-        DataError: the file is not a ledger, or it is broken.
-    """
-    with _opened(path) as file:
-        for group in range(file.num_row_groups):
-            values = file.read_row_group(group, columns=[column]).column(column)
-            places = wanted(values.combine_chunks()).nonzero()[0]
-            if len(places):
-                rows = file.read_row_group(group)
-                for place in places.tolist():
-                    yield rows.slice(place, 1).to_pylist()[0]
-
-
-def is_text(text: str) -> RowTest:
-    """Return a test that finds one text."""
-    return lambda values: columns.truths(pc.equal(values, columns.strings([text])[0]))
-
-
-def begins_with(text: str) -> RowTest:
-    """Return a test that finds texts by how they begin."""
-    return lambda values: columns.truths(pc.starts_with(values, text))
-
-
-def holds_any(numbers: Collection[int]) -> RowTest:
-    """Return a test that finds lists that hold any of some numbers."""
-    known = numpy.array([number for number in sorted(numbers) if number < 1 << 63], numpy.int64)
-
-    def test(values: Any) -> NDArray[numpy.bool_]:
-        found = numpy.isin(values.flatten().to_numpy(), known)
-        made = numpy.zeros(len(values), dtype=numpy.bool_)
-        made[values.value_parent_indices().to_numpy()[found]] = True
-        return made
-
-    return test
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    try:
-        with open_regular(path) as opened, parquet.ParquetFile(opened) as file:
-            if file.schema_arrow.names != LEDGER.names:
-                raise DataError(Problem(str(path), "is not a ledger: it has other columns"))
-            yield file
-    except (arrow.ArrowException, OSError) as error:
-        told = f"cannot be read as a ledger ({error}); compose again"
-        raise DataError(Problem(str(path), told)) from error

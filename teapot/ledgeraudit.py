@@ -8,16 +8,14 @@ the rows: claims go to a scratch file, one 32-byte slot for each line.
 
 from __future__ import annotations
 
-from binascii import hexlify, unhexlify
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy
-import pyarrow as arrow
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import parquet
 
@@ -25,9 +23,16 @@ from teapot.claims import Claims
 from teapot.contents import hash_contents
 from teapot.datafile import open_beside
 from teapot.errors import DataError, Problem
-from teapot.fates import LEDGER, NOT_DRAWN
-from teapot.index import DIGEST_BYTES
-from teapot.ledgerdigest import LedgerDigest
+from teapot.ledgercolumns import LEDGER, NOT_DRAWN, REPEATED
+from teapot.ledgerdigest import (
+    LedgerDigest,
+    bounds_of,
+    digests_of,
+    elements_of,
+    is_there,
+    numbers_of,
+    places_of,
+)
 from teapot.ledgerguard import (
     BATCH_ROWS,
     UNREADABLE,
@@ -37,7 +42,7 @@ from teapot.ledgerguard import (
 from teapot.model.ledgeraccount import LedgerAccount, ModuleAccount
 from teapot.sorted_digests import DigestSorter
 
-_NO_DIGEST = "a kept row has no digest of 64 hexadecimal digits"
+_TOLD = ("module", "source", "fate", "reason", "license")
 
 
 def audit_ledger(path: Path, claimed: Path, rows: int, lines: int) -> LedgerAccount:
@@ -50,9 +55,10 @@ def audit_ledger(path: Path, claimed: Path, rows: int, lines: int) -> LedgerAcco
         with (
             closing(_Audit(claimed, lines)) as audit,
             open_beside(path) as opened,
-            parquet.ParquetFile(opened) as file,
+            parquet.ParquetFile(opened) as found,
         ):
-            refuse_other_sizes(file, path, rows, lines)
+            refuse_other_sizes(found, path, rows, lines)
+            file = parquet.ParquetFile(opened, metadata=found.metadata, read_dictionary=REPEATED)
             for batch in file.iter_batches(batch_size=BATCH_ROWS, use_threads=False):
                 batch.validate(full=True)
                 audit.take(batch)
@@ -92,20 +98,20 @@ class _Audit:
         self._digest.update(batch)
         self._rows += batch.num_rows
         columns = {name: batch.column(name) for name in LEDGER.names}
-        lengths = pc.list_value_length(columns["lines"])
+        lengths = numpy.diff(bounds_of(columns["lines"]))
         self._tally(columns, lengths)
         self._check_order(columns)
-        kept = pc.greater(lengths, 0)
-        if pc.any(kept).as_py():
-            contents = _digests(columns["content_digest"].filter(kept))
-            records = _digests(columns["record_digest"].filter(kept))
-            counts = lengths.filter(kept).to_numpy()
+        is_kept = lengths > 0
+        if is_kept.any():
+            contents = digests_of(columns["content_digest"], is_kept)
+            records = digests_of(columns["record_digest"], is_kept)
             self._contents.add(contents.tobytes())
-            self._claims.put(_flat(columns["lines"]), numpy.repeat(records, counts, axis=0))
+            claims = numpy.repeat(records, lengths[is_kept])
+            self._claims.put(numbers_of(elements_of(columns["lines"])), claims)
 
     def account(self) -> LedgerAccount:
         """Return what was counted."""
-        self._claims.flush()
+        self._claims.finish()
         contents = hash_contents(self._contents.blocks())
         return LedgerAccount(
             rows=self._rows,
@@ -121,27 +127,27 @@ class _Audit:
 
     def close(self) -> None:
         """Remove the scratch files that nobody else reads."""
-        self._claims.close()
+        self._claims.__exit__(None, None, None)
         self._contents.__exit__(None, None, None)
 
-    def _tally(self, columns: dict[str, Any], lengths: Any) -> None:
-        names = ("module", "source", "fate", "reason", "license")
-        table = arrow.table([*(columns[n] for n in names), lengths], [*names, "lines"])
-        grouped = table.group_by(list(names)).aggregate([("lines", "sum"), ("lines", "count")])
-        for group in grouped.to_pylist():
-            module, rows, lines = group["module"], group["lines_count"], group["lines_sum"]
-            tally = self._modules.setdefault(module, _Tally())
+    def _tally(self, columns: dict[str, Any], lengths: NDArray[numpy.int32]) -> None:
+        words = [_words(columns[name]) for name in _TOLD]
+        for first, rows, lines in _groups([places for places, _ in words], lengths):
+            told = (texts[places[first]] for places, texts in words)
+            group = dict(zip(_TOLD, told, strict=True))
+            tally = self._modules.setdefault(group["module"], _Tally())
             tally.read += rows
             tally.lines += lines
-            self._sources[module, group["source"]] += rows
+            self._sources[group["module"], group["source"]] += rows
             self._licenses[group["license"]] += lines
             self._count_fate(tally, group, rows)
-        repaired = pc.greater(pc.list_value_length(columns["repairs"]), 0)
-        for row in pc.indices_nonzero(repaired).to_pylist():
+        repairs = numpy.diff(bounds_of(columns["repairs"]))
+        for row in numpy.flatnonzero(repairs).tolist():
             tally = self._modules[columns["module"][row].as_py()]
             tally.repaired.update(columns["repairs"][row].as_py())
-        kept = pc.equal(columns["fate"], "kept")
-        if pc.any(pc.not_equal(kept, pc.greater(lengths, 0))).as_py():
+        fates, texts = words[_TOLD.index("fate")]
+        is_kept = numpy.array([text == "kept" for text in texts], dtype=numpy.bool_)[fates]
+        if (is_kept != (lengths > 0)).any():
             self._faults.append("a row is kept on no line, or dropped and yet on one")
 
     def _count_fate(self, tally: _Tally, group: dict[str, Any], rows: int) -> None:
@@ -158,9 +164,9 @@ class _Audit:
     def _check_order(self, columns: dict[str, Any]) -> None:
         """Note rows that do not stand in order: by module, source and row, each row once."""
         modules, sources = columns["module"], columns["source"]
-        rows = columns["row"].to_numpy()
+        rows = numbers_of(columns["row"])
         begins = numpy.ones(len(rows), dtype=numpy.bool_)
-        begins[1:] = _changes(modules) | _changes(sources)
+        begins[1:] = _changes(places_of(modules)) | _changes(places_of(sources))
         is_back = numpy.zeros(len(rows), dtype=numpy.bool_)
         is_back[1:] = ~begins[1:] & (numpy.diff(rows) <= 0)
         last = self._last
@@ -174,11 +180,37 @@ class _Audit:
         self._last = (modules[-1].as_py(), sources[-1].as_py(), int(rows[-1]))
 
 
-def _changes(column: Any) -> NDArray[numpy.bool_]:
+def _changes(places: NDArray[numpy.int32]) -> NDArray[numpy.bool_]:
     """Tell for each value but the first whether it differs from the one before, shape (n - 1,)."""
-    unlike = pc.not_equal(column[1:], column[:-1])
-    changes: NDArray[numpy.bool_] = unlike.to_numpy(zero_copy_only=False).astype(numpy.bool_)
+    changes: NDArray[numpy.bool_] = places[1:] != places[:-1]
     return changes
+
+
+def _words(column: Any) -> tuple[NDArray[numpy.int64], list[str | None]]:
+    """Return a column as places in a list of its texts, in which a null is None."""
+    places, there = places_of(column).astype(numpy.int64), is_there(column)
+    if there is not None:
+        places[there == 0] = -1
+    if len(column.dictionary) < len(column):
+        return places, [*column.dictionary.to_pylist(), None]  # the last is at -1, too
+    used, places = numpy.unique(places, return_inverse=True)
+    return places, [None if n < 0 else column.dictionary[n].as_py() for n in used.tolist()]
+
+
+def _groups(
+    columns: Sequence[NDArray[numpy.int64]], lengths: NDArray[numpy.int32]
+) -> Iterator[tuple[int, int, int]]:
+    """Yield, for rows alike in all columns, the first row, how many there are, and their lines."""
+    keys = numpy.zeros(len(lengths), dtype=numpy.int64)
+    for places in columns:
+        if (places != places[0]).any():
+            _, keys = numpy.unique(keys, return_inverse=True)  # small again: a key for each row
+            keys = keys * (places.max() + 2) + places
+    _, firsts, numbers = numpy.unique(keys, return_index=True, return_inverse=True)
+    rows = numpy.bincount(numbers)
+    lines = numpy.bincount(numbers, weights=lengths)
+    for place in numpy.argsort(firsts).tolist():
+        yield int(firsts[place]), int(rows[place]), int(lines[place])
 
 
 def _account(tally: _Tally) -> ModuleAccount:
@@ -186,21 +218,3 @@ def _account(tally: _Tally) -> ModuleAccount:
         read=tally.read, kept=tally.kept, unused=tally.unused, lines=tally.lines,
         dropped=dict(sorted(tally.dropped.items())), repaired=dict(sorted(tally.repaired.items())),
     )  # fmt: skip
-
-
-def _digests(column: Any) -> NDArray[numpy.uint8]:
-    """Return hexadecimal digests as bytes, shape (rows, 32); what is none raises ValueError."""
-    _, offsets, data = column.buffers()
-    bounds = numpy.frombuffer(offsets, dtype=numpy.int32)[column.offset :][: len(column) + 1]
-    if data is None or (numpy.diff(bounds) != 2 * DIGEST_BYTES).any():
-        raise ValueError(_NO_DIGEST)
-    text = bytes(memoryview(data)[bounds[0] : bounds[-1]])
-    digests = unhexlify(text)
-    if hexlify(digests) != text:
-        raise ValueError(_NO_DIGEST)
-    return numpy.frombuffer(digests, dtype=numpy.uint8).reshape(-1, DIGEST_BYTES)
-
-
-def _flat(column: Any) -> NDArray[numpy.int64]:
-    lines: NDArray[numpy.int64] = column.flatten().to_numpy(zero_copy_only=False)
-    return lines

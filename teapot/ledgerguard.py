@@ -13,9 +13,10 @@ from pyarrow import parquet
 from teapot import processes
 from teapot.datafile import open_beside
 from teapot.errors import DataError, Problem
-from teapot.fates import LEDGER
+from teapot.ledgercolumns import LEDGER
+from teapot.ledgerdigest import elements_of
 
-BATCH_ROWS = 8192
+BATCH_ROWS = 16384
 _MAX_GROUP_ROWS = 1 << 17
 _MAX_GROUP_BYTES = 1 << 30
 _MAX_VALUES_A_ROW = 64  # repairs, and one for an empty list; lines come on top
@@ -104,5 +105,5 @@ def refuse_nulls(batch: Any) -> None:
     for name in _NEVER_NULL:
         column = batch.column(name)
         is_list = arrow.types.is_list(column.type)
-        if column.null_count or (is_list and column.flatten().null_count):
+        if column.null_count or (is_list and elements_of(column).null_count):
             raise ValueError(f"the column {name} holds a null")

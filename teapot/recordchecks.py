@@ -19,7 +19,8 @@ from teapot.datafiles import DataFiles
 from teapot.digest import DIGEST_BYTES, sha256
 from teapot.errors import counted
 from teapot.files import OutputPaths
-from teapot.ledger import read_ledger
+from teapot.index import DIGEST
+from teapot.ledgerqueries import read_ledger
 from teapot.model.manifest import Manifest
 from teapot.model.verification import CheckResult
 
@@ -55,15 +56,13 @@ def check_records(paths: OutputPaths, manifest: Manifest) -> CheckResult:
 
 def _gather(paths: OutputPaths, claimed: Path, lines: int) -> None:
     """Put a digest of what each ledger row says into the slots of the lines it claims."""
-    claims = Claims(claimed, lines)
-    for batch in read_ledger(paths.ledger):
-        kept = [row for row in batch if row["lines"]]
-        told = b"".join(_told(row["content_digest"], row) * len(row["lines"]) for row in kept)
-        numbers = numpy.array([line for row in kept for line in row["lines"]], dtype=numpy.int64)
-        digests = numpy.frombuffer(told, dtype=numpy.uint8).reshape(-1, DIGEST_BYTES)
-        claims.put(numbers, digests)
-    claims.flush()
-    claims.close()
+    with Claims(claimed, lines) as claims:
+        for batch in read_ledger(paths.ledger):
+            kept = [row for row in batch if row["lines"]]
+            told = b"".join(_told(row["content_digest"], row) * len(row["lines"]) for row in kept)
+            numbers = numpy.array([line for row in kept for line in row["lines"]], numpy.int64)
+            claims.put(numbers, numpy.frombuffer(told, dtype=DIGEST))
+        claims.finish()
 
 
 def _compare(data: DataFiles, claimed: Path) -> tuple[list[int], int]:

@@ -72,7 +72,7 @@ def test_account_has_the_numbers_of_the_manifest(
     config: dict[str, Any], batch_rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("teapot.ledgeraudit.BATCH_ROWS", batch_rows)
-    monkeypatch.setattr("teapot.claims.GATHERED_BATCHES", 2)
+    monkeypatch.setattr("teapot.claims._BUCKET_LINES", 4)
     made = make(tmp_path, **config)
     manifest, account = manifest_of(made), audited(made)
     assert account.faults == ()

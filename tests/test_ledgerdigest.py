@@ -116,6 +116,17 @@ def test_corners_of_columns_are_written_right(name: str, values: list[Any]) -> N
             assert bytes(column_lines(part)) == lines_of(values[start:stop])
 
 
+@settings(max_examples=100)
+@given(st.lists(st.none() | _TEXT, max_size=6), st.integers(0, 6), st.integers(0, 6), st.booleans())
+def test_texts_in_a_dictionary_are_written_as_those_that_are_in_none(
+    values: list[str | None], first: int, second: int, is_crowded: bool
+) -> None:
+    start, stop = sorted((min(first, len(values)), min(second, len(values))))
+    more = [f"more {number}" for number in range(9)] if is_crowded else []
+    column = arrow.array([*values, *more], arrow.string()).dictionary_encode()
+    assert bytes(column_lines(column.slice(start, stop - start))) == lines_of(values[start:stop])
+
+
 def test_no_rows_have_a_digest_of_their_own() -> None:
     assert digest_of() == digest_of(_batch([])) == rows_sha256([])
 

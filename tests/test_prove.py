@@ -249,7 +249,7 @@ def test_a_record_that_is_there_is_not_absent_under_another_id(made: teapot.Comp
 def test_absence_is_proven_where_whole_batches_of_the_ledger_were_dropped(
     master: teapot.Composition, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("teapot.ledger._BATCH_ROWS", 1)
+    monkeypatch.setattr("teapot.ledgerqueries._BATCH_ROWS", 1)
     monkeypatch.setattr("teapot.ledgeraudit.BATCH_ROWS", 1)
     assert list(prove(master, "77" * 32, absent=True).proof.faults(manifest)) == []
 

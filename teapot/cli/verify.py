@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,26 +65,47 @@ def _verified(
     targets: tuple[Path, ...], record: Path | None, options: VerifyOptions
 ) -> list[Verification]:
     from teapot.errors import UsageError
+    from teapot.model.trainstatement import STATEMENT
     from teapot.usecases.verify import verify as check
-    from teapot.usecases.verifyfolder import verify_folder
-    from teapot.usecases.verifymodel import is_model_folder, verify_model
-    from teapot.usecases.verifyproof import verify_proof
 
     proofs = [target for target in targets if target.name.endswith(".proof.json")]
-    models = [target for target in targets if is_model_folder(target)]
+    models = [target for target in targets if os.path.lexists(target / STATEMENT)]
     signed = [target for target in targets if os.path.lexists(target / "model.sig")]
     folders = [target for target in signed if target not in models]
     if record is not None and not proofs:
         raise UsageError("--record goes with a proof (NAME.proof.json) as target")
-    found = [verify_proof(target, record, options) for target in proofs]
-    found += [verify_folder(target, options) for target in folders]
-    found += [verify_model(target, options) for target in models]
+    found = [
+        *_proofs(proofs, record, options), *_folders(folders, options), *_models(models, options)
+    ]  # fmt: skip
     whole = [*proofs, *models]
     others = [target for target in targets if target not in whole and _has_composition(target)]
     if targets and not others:
         kind = "a signed folder without a manifest" if folders else "a proof"
         _refuse_what_would_be_ignored(options, "a model folder" if models else kind)
     return found + (check(*others, options=options) if others or not found else [])
+
+
+def _proofs(
+    targets: list[Path], record: Path | None, options: VerifyOptions
+) -> Iterator[Verification]:
+    for target in targets:
+        from teapot.usecases.verifyproof import verify_proof  # parsers of rows
+
+        yield verify_proof(target, record, options)
+
+
+def _folders(targets: list[Path], options: VerifyOptions) -> Iterator[Verification]:
+    for target in targets:
+        from teapot.usecases.verifyfolder import verify_folder
+
+        yield verify_folder(target, options)
+
+
+def _models(targets: list[Path], options: VerifyOptions) -> Iterator[Verification]:
+    for target in targets:
+        from teapot.usecases.verifymodel import verify_model
+
+        yield verify_model(target, options)
 
 
 def _refuse_what_would_be_ignored(options: VerifyOptions, kind: str) -> None:

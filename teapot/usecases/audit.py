@@ -15,7 +15,7 @@ from teapot.canonical import loads
 from teapot.datafiles import DataFiles
 from teapot.digest import sha256_hex
 from teapot.errors import Problem, UsageError, counted
-from teapot.ledger import find_rows, holds_any
+from teapot.ledgerqueries import find_rows, holds_any
 from teapot.model.exportstatement import EXPORT, ExportStatement
 from teapot.model.manifest import Manifest
 from teapot.model.trainstatement import CARD, STATEMENT, TrainStatement

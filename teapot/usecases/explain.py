@@ -15,11 +15,10 @@ from teapot.checks.builtin import builtin_checks
 from teapot.configfile import SUFFIX
 from teapot.errors import DataError, Problem, UsageError
 from teapot.files import OutputPaths, recover
-from teapot.ledger import begins_with, find_rows, holds_any, is_text, read_ledger
+from teapot.ledgerqueries import begins_with, find_rows, holds_any, is_text, read_ledger
 from teapot.model.record import Row
 from teapot.ordering import DRAW_LABEL, ORDER_LABEL, Ranker
 from teapot.resolve import MixOptions
-from teapot.usecases.compose import compose
 
 MAX_MATCHES = 20
 LedgerRow = Mapping[str, Any]
@@ -93,6 +92,8 @@ def explain(
         raise UsageError("an empty query names every row; ask for an id, a line or a text")
     if path.name.endswith(".manifest.json") or path.suffix == ".jsonl":
         return _Explainer(_paths_of(path)).answers(queries)
+    from teapot.usecases.compose import compose  # an engine, which a ledger does not need
+
     texts = _Texts(queries)
     watched = replace(options or MixOptions(), watcher=texts.watch)
     with tempfile.TemporaryDirectory(prefix="teapot-explain-") as folder:

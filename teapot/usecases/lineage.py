@@ -109,10 +109,10 @@ def _checked(
 
 
 def _rows_of(path: Path, manifest: Manifest) -> str:
-    sizes = {"rows": manifest.ledger.rows, "lines": manifest.data.records}
+    rows, lines = manifest.ledger.rows, manifest.data.records
     with (
         tempfile.TemporaryDirectory(prefix="teapot-audit-") as folder,
-        auditing(path, Path(folder, "claimed"), **sizes) as future,
+        auditing(path, Path(folder, "claimed"), rows=rows, lines=lines) as future,
     ):
         return account_of(future, path).rows_sha256
 

@@ -14,7 +14,7 @@ from teapot.digest import split_digests
 from teapot.errors import DataError, Problem, UsageError
 from teapot.files import OutputPaths
 from teapot.index import DIGEST_BYTES
-from teapot.ledger import read_ledger
+from teapot.ledgerqueries import NAMES, find_rows, is_text, kept_contents
 from teapot.merkle import BLOCK_LEAVES, PathBuilder
 from teapot.model.manifest import Manifest
 from teapot.proof import Leaf, Proof
@@ -96,9 +96,8 @@ def _absence(composition: _Composition, query: str) -> Proven:
         DigestSorter(stated.records) as contents,
     ):
         _check_ledger(composition, Path(folder))
-        for batch in read_ledger(composition.paths.ledger):
-            kept = [bytes.fromhex(row["content_digest"]) for row in batch if row["lines"]]
-            contents.add(b"".join(kept))
+        for kept in kept_contents(composition.paths.ledger):
+            contents.add(kept)
         leaves = _surrounding(contents, content, stated.contents)
     return Proven(
         proof=_proof(composition, "absence", content, leaves),
@@ -111,8 +110,8 @@ def _check_ledger(composition: _Composition, scratch: Path) -> None:
     """Refuse a ledger that is not the one stated, using a folder for what is left over."""
     data, ledger = composition.manifest.data, composition.manifest.ledger
     path = composition.paths.ledger
-    sizes = {"rows": ledger.rows, "lines": data.records}
-    with auditing(path, scratch / "claimed", **sizes) as future:
+    claimed = scratch / "claimed"
+    with auditing(path, claimed, rows=ledger.rows, lines=data.records) as future:
         account = account_of(future, path)
     found = account.rows_sha256, account.contents_root
     if found != (ledger.rows_sha256, data.contents_root):
@@ -174,7 +173,8 @@ def _line_of(composition: _Composition, query: str, digests: Path) -> int:
             raise DataError(Problem(query, told))
         return lines[0]
     _check_ledger(composition, digests.parent)
-    lines = [line for line, names in _named(composition) if query in names]
+    rows = find_rows(composition.paths.ledger, NAMES, is_text(query))
+    lines = [line for row in rows for line in row["lines"]]
     if not lines:
         told = f"is no line (1 to {records:,}), no id or digest in the data file, and no file"
         raise UsageError(Problem(query, told))
@@ -182,14 +182,6 @@ def _line_of(composition: _Composition, query: str, digests: Path) -> int:
         shown = ", ".join(map(str, lines[:_MAX_LINES])) + (" …" if len(lines) > _MAX_LINES else "")
         raise UsageError(Problem(query, f"is on several lines ({shown}); name one of them"))
     return lines[0]
-
-
-def _named(composition: _Composition) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Yield each line with the names that its ledger row gives it."""
-    for batch in read_ledger(composition.paths.ledger):
-        for row in batch:
-            names = (row["id"], row["record_digest"], row["content_digest"])
-            yield from ((line, names) for line in row["lines"])
 
 
 def _is_file(query: str) -> bool:

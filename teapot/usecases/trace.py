@@ -15,7 +15,7 @@ from typing import Any
 from teapot.canonical import dumps, loads
 from teapot.datafiles import DataFiles
 from teapot.errors import Problem, UsageError
-from teapot.ledger import read_ledger
+from teapot.ledgerqueries import NAMES, find_rows, is_text
 from teapot.usecases.audit import AuditOptions
 from teapot.usecases.lineage import Lineage, find_lineage
 from teapot.usecases.verifymodel import examine_model, is_model_folder
@@ -130,10 +130,8 @@ def _answer(query: str, folder: Path, lineage: Lineage) -> Trace:
 
 
 def _lines_of_name(ledger: Path, query: str) -> Iterator[int]:
-    for batch in read_ledger(ledger):
-        for row in batch:
-            if query in (row["id"], row["record_digest"], row["content_digest"]):
-                yield from row["lines"]
+    for row in find_rows(ledger, NAMES, is_text(query)):
+        yield from row["lines"]
 
 
 def _lines_of_text(data: DataFiles, query: str) -> Iterator[int]:

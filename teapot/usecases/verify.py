@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+from teapot.auditing import reader_of
 from teapot.authenticity import BundleFile, Signatures, Signer, judge_bundles
 from teapot.bundle import MAX_BYTES as MAX_BUNDLE_BYTES
 from teapot.contentchecks import ContentChecks
@@ -45,6 +46,7 @@ from teapot.manifestfile import (
 )
 from teapot.model.manifest import Manifest
 from teapot.model.verification import CheckResult, Status, Verification
+from teapot.processes import OwnProcesses
 from teapot.resolve import MixOptions
 from teapot.trust import Trust
 from teapot.trustfile import load_trust
@@ -237,11 +239,16 @@ class _Verifier:
         self.manifest: Manifest | None = None
         self.signers: tuple[Signer, ...] = ()
         self._sha256: str | None = None
+        self._reader: OwnProcesses | None = None
 
     def run(self) -> Verification:
         """Return the results of all checks."""
         recover(self.paths)
-        results = tuple(self._checks())
+        if self._form_only or self._options.manifest_only:
+            results = tuple(self._checks())
+        else:
+            with reader_of(self.paths.ledger) as self._reader:
+                results = tuple(self._checks())
         return Verification(
             target=str(self.paths.manifest), manifest_sha256=self._sha256, results=results
         )
@@ -387,7 +394,8 @@ class _Verifier:
             told = f"data file and ledger ({why}; --rebuild makes them again)"
             yield CheckResult(name="data", status=Status.SKIPPED, compared=told)
             return
-        found = list(ContentChecks(self.paths, manifest, self._options.mix.progress).run())
+        checks = ContentChecks(self.paths, manifest, self._options.mix.progress, self._reader)
+        found = list(checks.run())
         yield from found
         if not self._options.records:
             return
