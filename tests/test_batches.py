@@ -99,19 +99,6 @@ def test_lines_of_any_length_are_hashed_as_hashlib_does(hash_lines: Hashing, len
 
 
 @both_lines
-@given(
-    sizes=st.lists(st.integers(0, 200) | st.sampled_from([55, 56, 63, 64, 119, 120, 128, 5000])),
-    times=st.sampled_from([1, 1, 1, 700]),
-)
-def test_lines_of_many_sizes_are_hashed_side_by_side(
-    hash_lines: Hashing, sizes: list[int], times: int
-) -> None:
-    lines = [bytes([32 + size % 200]) * size for size in sizes] * times
-    digests = [sha256(line).digest() for line in lines[: len(sizes)]] * times
-    assert hash_lines(b"".join(line + b"\n" for line in lines)) == b"".join(digests)
-
-
-@both_lines
 def test_a_part_of_a_buffer_can_be_hashed(hash_lines: Hashing) -> None:
     block = bytearray(b"one\ntwo\nthree\n")
     assert hash_lines(memoryview(block)[4:10]) == sha256(b"two").digest()
