@@ -28,6 +28,7 @@ from teapot.parts import Part, Repaired
 
 __all__ = ["LEDGER", "LedgerFacts", "LedgerSpool", "read_ledger"]
 
+_BATCH_ROWS = 8192
 _GROUP_ROWS = 1 << 16
 _WRITING = {"use_dictionary": ["module", "source", "license", "fate", "reason", "detail"]}
 _TEXTS = arrow.schema(
