@@ -115,6 +115,10 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         _show_error(_unforeseen(error), as_json="--json" in arguments)
         return OutputError.exit_code
+    except MemoryError:
+        told = "there is not enough memory; free some, or raise its limit"
+        _show_error(OutputError(Problem("", told)), as_json="--json" in arguments)
+        return OutputError.exit_code
     return result if isinstance(result, int) else 0
 
 
