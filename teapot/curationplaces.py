@@ -16,10 +16,13 @@ def published_path(module: ModuleFile, version: str) -> Path:
 
 
 def local_path(module: str, version: str, config: Path | None = None) -> Path:
-    """Return the path of a local file: beside the config, else in the working folder."""
+    """Return the path of a local file: beside the config, else in the working folder.
+
+    Where there is none yet, it is to lie beside the config.
+    """
     name = FOLDER / file_name(module, version)
     beside = config.parent / name if config is not None else name
-    return beside if beside.is_file() else name
+    return name if name.is_file() and not beside.is_file() else beside
 
 
 def curation_of(use: CurationUse, module: ModuleFile, config: Path) -> Curation:
@@ -33,8 +36,7 @@ def curation_of(use: CurationUse, module: ModuleFile, config: Path) -> Curation:
     published, local = published_path(module, version), local_path(name, version, config)
     path = published if place == "published" else local
     if not path.is_file():
-        tried = path if place == "published" else config.parent / path
-        raise ConfigError(Problem("", f"no verdicts at {tried}; `teapot curate review` makes some"))
+        raise ConfigError(Problem("", f"no verdicts at {path}; `teapot curate review` makes some"))
     curation = settled(read_curation(path), use=use.use, unreviewed=use.unreviewed)
     _refuse_unsupported(curation)
     return curation
