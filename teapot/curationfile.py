@@ -139,6 +139,23 @@ def append_verdicts(path: Path, verdicts: Iterable[Verdict]) -> None:
         raise OutputError(Problem(str(path), f"cannot be written: {error.strerror}")) from error
 
 
+def withdraw_verdict(path: Path, verdict: Verdict) -> None:
+    """Take back the last line of a file, which must be of this verdict.
+
+    Raises:
+        OutputError: something else was appended since, or the file cannot be written.
+    """
+    line = lines_of([verdict])
+    try:
+        data = path.read_bytes()
+        if not data.endswith(line):
+            told = "its last line is of somebody else by now; nothing was taken back"
+            raise OutputError(Problem(str(path), told))
+        write_atomically(path, data.removesuffix(line))
+    except OSError as error:
+        raise OutputError(Problem(str(path), f"cannot be written: {error.strerror}")) from error
+
+
 Fault = tuple[str, str]
 
 

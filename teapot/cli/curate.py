@@ -134,6 +134,42 @@ def stats(
     _show(found)
 
 
+@curate.command()
+@click.argument("module")
+@_config
+@_version
+@_reviewer
+@common
+def review(
+    module: str, config: Path | None, version: str, reviewer: str | None, quiet: bool, as_json: bool
+) -> None:
+    """Show the records of MODULE one by one and write your verdicts to .curations.
+
+    Records that you have given a verdict are not shown again. Needs the extra `review`.
+    """
+    from teapot.curationplaces import local_path
+    from teapot.errors import MissingExtraError, Problem, UsageError
+    from teapot.usecases.review import Review
+
+    if not reviewer:
+        raise UsageError(Problem("--reviewer", "who reviews? say a name, or set $TEAPOT_REVIEWER"))
+    try:
+        from teapot.cli.reviewscreen import show
+    except ImportError as error:
+        raise MissingExtraError("reviewing in the terminal", "review") from error
+    records = _records(module, config)
+    where = records.config.path if records.config is not None else None
+    path = local_path(records.module.module.name, version, where)
+    session = Review(records, path, reviewer=reviewer, now=_now)
+    show(session)
+    found = {"path": str(path), "reviewed": session.reviewed, "records": session.total}
+    if as_json:
+        print_json(found)
+        return
+    click.echo(f"{session.reviewed} of {session.total} records have a verdict of {reviewer}")
+    click.echo(f"verdicts  {path}")
+
+
 def _show(found: Stats) -> None:
     kinds = ", ".join(f"{count} {kind}" for kind, count in found.verdicts.items())
     click.echo(f"{found.decided} records decided: {kinds or 'none'}")
