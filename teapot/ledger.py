@@ -24,7 +24,7 @@ from teapot.ledgerdigest import LedgerDigest
 from teapot.ledgerqueries import read_ledger
 from teapot.mixing import Mix
 from teapot.model.record import Dropped
-from teapot.parts import Part, Repaired
+from teapot.parts import Part, Repaired, Reviewed
 
 __all__ = ["LEDGER", "LedgerFacts", "LedgerSpool", "read_ledger"]
 
@@ -126,10 +126,13 @@ def _texts(part: Part) -> list[Any]:
     ]  # fmt: skip
 
 
-def _told(odd: Dropped | Repaired | None) -> _Told:
+def _told(odd: Dropped | Repaired | Reviewed | None) -> _Told:
     """Return reason, detail, repairs and digest before them of one row."""
     if isinstance(odd, Dropped):
         return odd.reason, odd.detail, (), None
     if isinstance(odd, Repaired):
         return None, None, odd.repairs, odd.digest_before.hex()
+    if isinstance(odd, Reviewed):
+        before = odd.digest_before.hex() if odd.digest_before is not None else None
+        return None, odd.detail, odd.repairs, before
     return None, None, (), None

@@ -11,7 +11,7 @@ from teapot.files import OutputPaths
 from teapot.licensing import LicensePolicy
 from teapot.model.manifest import DataFile, Manifest
 from teapot.model.record import Fault
-from teapot.model.report import decimal_text
+from teapot.model.report import ModuleReport, decimal_text
 from teapot.names import file_fault
 from teapot.shards import shard_spans
 from teapot.statementfile import read_object, refuse_other_form
@@ -88,6 +88,20 @@ def _shard_faults(data: DataFile) -> Iterator[str]:
             yield f"lines of {shard.name}: {told}"
 
 
+def _curation_faults(module: ModuleReport, unreviewed: str) -> Iterator[str]:
+    """Yield where what reviewers decided and what became of the rows contradict each other."""
+    counts = module.curation
+    if counts is None:
+        return
+    sums = {"verdicts": (sum(counts.verdicts.values()), counts.matched + counts.orphans)}
+    sums["rows dropped"] = counts.rows.get("drop", 0), module.dropped.get("curated", 0)
+    left = counts.rows.get("unreviewed", 0) if unreviewed == "drop" else 0
+    sums["rows left out unreviewed"] = left, module.dropped.get("unreviewed", 0)
+    for what, (stated, summed) in sums.items():
+        if stated != summed:
+            yield f"{module.name}: {what}: the curation states {stated}, the rest sums to {summed}"
+
+
 def recipe_faults(manifest: Manifest) -> Iterator[str]:
     """Yield where the recipe and the account of what was read contradict each other."""
     recipe, report = manifest.recipe, manifest.report
@@ -102,6 +116,11 @@ def recipe_faults(manifest: Manifest) -> Iterator[str]:
     read = [(s.module, s.id, s.uri, s.revision, s.sha256, s.rows) for s in report.sources]
     if pinned != read:
         yield "its sources are not those that were read"
+    for curated, module in zip(recipe.modules, report.modules, strict=False):
+        if (curated.curation is None) != (module.curation is None):
+            yield f"{module.name}: verdicts are in the recipe or in the account, not in both"
+        elif curated.curation is not None:
+            yield from _curation_faults(module, curated.curation.unreviewed)
     for module in report.modules:
         asked_lines = module.weight * module.usable // 1
         if module.lines != asked_lines:

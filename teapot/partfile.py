@@ -18,7 +18,7 @@ from teapot.canonical import CanonicalError, dumps, loads
 from teapot.digest import DIGEST_BYTES, sha256
 from teapot.index import ENTRY
 from teapot.model.record import Dropped
-from teapot.parts import Ids, Part, Repaired
+from teapot.parts import Ids, Part, Repaired, Reviewed
 
 _MAGIC = b"teapot part 1\n"
 _SIZE = struct.Struct("<Q")
@@ -80,7 +80,9 @@ def _part_of(rest: bytes) -> Part:
     )
 
 
-def _odd_value(odd: Dropped | Repaired) -> list[Any]:
+def _odd_value(odd: Dropped | Repaired | Reviewed) -> list[Any]:
+    if isinstance(odd, Reviewed):
+        raise TypeError("verdicts are applied to parts after they were kept, and never kept")
     if isinstance(odd, Repaired):
         return ["repaired", list(odd.repairs), odd.digest_before.hex()]
     content = odd.content_digest.hex() if odd.content_digest is not None else None

@@ -25,6 +25,15 @@ class Repaired:
 
 
 @dataclass(frozen=True, slots=True)
+class Reviewed:
+    """What reviewers decided of a record that stays, and what changed it, as for `Repaired`."""
+
+    detail: str
+    repairs: tuple[str, ...] = ()
+    digest_before: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ids:
     """The ids of rows: those that were scanned, end to end, and others by their place.
 
@@ -53,13 +62,14 @@ class Part:
     """The rows of one block: entries for the index, and what does not fit into one.
 
     Entries count rows from 1 within the block, name licences by their place in `licenses`, and say
-    where a row lies in its source, or a line in `lines`. `odd` tells of rows that were dropped or
-    repaired, `said` how rows say licences that may enter: whoever makes lines again must know.
+    where a row lies in its source, or a line in `lines`. `odd` tells of rows that were dropped,
+    repaired or reviewed, `said` how rows say licences that may enter: whoever makes lines again
+    must know.
     """
 
     entries: Entries
     licenses: tuple[str, ...]
     ids: Ids
-    odd: Mapping[int, Dropped | Repaired]
+    odd: Mapping[int, Dropped | Repaired | Reviewed]
     lines: bytes
     said: Mapping[str, str]

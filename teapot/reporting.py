@@ -11,10 +11,10 @@ from teapot.errors import counted
 from teapot.index import NO_RECORD, Entries
 from teapot.mixing import NO_TWIN, Mix
 from teapot.model.module import SourceSpec
-from teapot.model.recipe import FORMAT, Recipe, RecipeModule, RecipeSource
+from teapot.model.recipe import FORMAT, Recipe, RecipeCuration, RecipeModule, RecipeSource
 from teapot.model.report import Amount, MixReport, ModuleReport, SourceReport, decimal_text
 from teapot.resolve import ModuleInMix, ResolvedMix
-from teapot.survey import Survey
+from teapot.survey import Survey, Tally
 
 _DUPLICATE = "duplicate"
 Counts = NDArray[numpy.int64]
@@ -67,6 +67,7 @@ def _module(module: ModuleInMix, found: Survey, mix: Mix, amounts: _Amounts) -> 
         usable=share.usable, kept=kept, unused=share.usable - kept, lines=amount.lines,
         characters=amount.characters, tokens=amount.tokens,
         cutoff=share.cutoff.hex() if share.cutoff else None,
+        curation=tally.curator.report() if tally.curator is not None else None,
     )  # fmt: skip
 
 
@@ -117,6 +118,7 @@ def _warnings(resolved: ResolvedMix, found: Survey, modules: tuple[ModuleReport,
         if source.expected is not None and source.expected != source.rows
     ]
     for use, report in zip(resolved.modules, modules, strict=True):
+        warnings.extend(_curation_warnings(use, report, found.tallies[use.name]))
         warnings.extend(_module_warnings(use, report, found.tallies[use.name].repeated_ids))
     return warnings
 
@@ -142,6 +144,26 @@ def _module_warnings(use: ModuleInMix, report: ModuleReport, repeated_ids: int) 
     return warnings
 
 
+def _curation_warnings(use: ModuleInMix, report: ModuleReport, tally: Tally) -> list[str]:
+    curation, counts, curator = use.curation, report.curation, tally.curator
+    if curation is None or counts is None or curator is None:
+        return []
+    warnings = []
+    if counts.orphans:
+        told = counted(counts.orphans, "record")
+        warnings.append(
+            f"{use.name}: {curation.use} decides of {told} that no source holds: they were altered "
+            "or removed since, and these verdicts did nothing"
+        )
+    if curation.by_id:
+        matched = f"{len(curator.tally.matched_ids)} of {counted(len(curation.by_id), 'id')}"
+        warnings.append(
+            f"{use.name}: {curation.use} goes by ids, which may come to stand on other rows; "
+            f"{matched} matched. `teapot curate import` binds them to contents"
+        )
+    return warnings
+
+
 def _recipe_module(resolved: ResolvedMix, use: ModuleInMix, found: Survey) -> RecipeModule:
     module = use.module
     read = {(source.module, source.id): source for source in found.sources}
@@ -161,8 +183,15 @@ def _recipe_module(resolved: ResolvedMix, use: ModuleInMix, found: Survey) -> Re
         sources=tuple(
             _recipe_source(spec, read[module.name, spec.id]) for spec in use.sources
         ),
-        languages=module.languages,
+        languages=module.languages, curation=_recipe_curation(use),
     )  # fmt: skip
+
+
+def _recipe_curation(use: ModuleInMix) -> RecipeCuration | None:
+    curation = use.curation
+    if curation is None:
+        return None
+    return RecipeCuration(use=curation.use, sha256=curation.sha256, unreviewed=curation.unreviewed)
 
 
 def _recipe_source(spec: SourceSpec, read: SourceReport) -> RecipeSource:

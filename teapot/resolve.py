@@ -10,7 +10,9 @@ from pathlib import Path
 
 from teapot.cluster import Engine
 from teapot.configfile import ConfigFile, load_config
-from teapot.errors import ConfigError, PluginError, Problem, UsageError
+from teapot.curationfile import Curation
+from teapot.curationplaces import curation_of
+from teapot.errors import ConfigError, PluginError, Problem
 from teapot.inorder import processors
 from teapot.interfaces import Progress, RowWatcher, silent
 from teapot.model.config import BadRowPolicy, Config
@@ -51,6 +53,7 @@ class ModuleInMix:
     weight: Decimal
     on_bad_row: BadRowPolicy
     max_bad_rows: int | None
+    curation: Curation | None = None
 
     @property
     def module(self) -> Module:
@@ -103,26 +106,15 @@ def resolve(path: str | Path, options: MixOptions) -> ResolvedMix:
     config = file.config
     if options.seed is not None:
         config = replace(config, training=replace(config.training, seed=options.seed))
-    _refuse_unsupported(file)
     names = [name for name in sorted(config.modules) if config.weight(name) > 0]
     if not names:
         raise ConfigError(file.problem(("modules",), "every module is off; turn one on"))
-    modules = _find_modules(file, names, options)
+    modules = with_curations(file, _find_modules(file, names, options))
     _refuse_shared_ids(modules)
     _refuse_circles(modules)
     return ResolvedMix(
         file=file, config=config, modules=tuple(modules), warnings=tuple(_demands(modules))
     )
-
-
-def _refuse_unsupported(file: ConfigFile) -> None:
-    """Refuse what would otherwise be left undone in silence."""
-    if file.config.curations:
-        raise UsageError(
-            file.problem(("curations",), "this version does not apply reviewers' verdicts yet, and "
-                         "a mix without them would hold rows that were rejected; remove the key "
-                         "to mix without verdicts")
-        )  # fmt: skip
 
 
 def _find_modules(file: ConfigFile, names: Sequence[str], options: MixOptions) -> list[ModuleInMix]:
@@ -137,6 +129,33 @@ def _find_modules(file: ConfigFile, names: Sequence[str], options: MixOptions) -
     if problems:
         raise ConfigError(*sorted(problems, key=file.document.line_of))
     return found
+
+
+def with_curations(file: ConfigFile, modules: Sequence[ModuleInMix]) -> list[ModuleInMix]:
+    """Return the modules with the verdicts that the config names for them.
+
+    Raises:
+        ConfigError: a module is not in the config, or a file is missing or no curation file.
+    """
+    problems: list[Problem] = []
+    curations: dict[str, Curation] = {}
+    known = {module.name: module for module in modules}
+    for name, use in file.config.curations.items():
+        path = ("curations", name)
+        if name not in file.config.modules:
+            near = difflib.get_close_matches(name, file.config.modules, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            problems.append(file.problem(path, f"is not a module of this config{hint}"))
+        elif name in known:
+            try:
+                curations[name] = curation_of(use, known[name].file, file.path)
+            except ConfigError as error:
+                problems.extend(
+                    one if one.where else file.problem(path, one.message) for one in error.problems
+                )
+    if problems:
+        raise ConfigError(*problems)
+    return [replace(module, curation=curations.get(module.name)) for module in modules]
 
 
 def _placed(file: ConfigFile, name: str, problem: Problem) -> Problem:

@@ -16,6 +16,7 @@ from unicodedata import unidata_version
 
 import numpy
 
+from teapot.curating import SHOWN, Curator
 from teapot.errors import BadRowsError, DataError, PluginError, Problem, counted
 from teapot.index import NO_RECORD, RecordIndex, prefixes_of
 from teapot.inorder import in_order
@@ -59,6 +60,7 @@ class Tally:
     repaired: Counter[str] = field(default_factory=Counter)
     repeated_ids: int = 0
     bad_rows: list[Problem] = field(default_factory=list)
+    curator: Curator | None = None
 
 
 @dataclass(slots=True)
@@ -149,6 +151,7 @@ def survey(
             reading.read(spec, reader, parts, _facts(mix, module, spec, sinks))
         reading.end()
     _judge_bad_rows(mix, found)
+    _refuse_unreviewed(mix, found)
     _refuse_empty(mix, found)
 
 
@@ -175,7 +178,9 @@ class _Reading:
         self._found = found
         self._sinks = sinks
         self._options = options
-        self._tally = found.tallies[module.name] = Tally()
+        curation = module.curation
+        self._curator = Curator(curation) if curation is not None else None
+        self._tally = found.tallies[module.name] = Tally(curator=self._curator)
 
     def read(
         self, spec: SourceSpec, reader: SourceReader, maker: PartMaker, facts: Mapping[str, Any]
@@ -198,7 +203,9 @@ class _Reading:
         self._found.index.begin_source(f"{name} {spec.id}")
         for part in parts:
             part.entries["row"] += first
-            self._take(part, spec)
+            self._take(
+                part if self._curator is None else self._curator.applied(part, spec.id), spec
+            )
             first += len(part.entries)
         identity = reader.identity()
         self._found.sources.append(
@@ -366,6 +373,27 @@ def _too_many(mix: ResolvedMix, found: Survey) -> Iterator[Problem]:
             yield from tally.bad_rows[:SHOWN_EXAMPLES]
         told = f"{counted(total, 'bad row')} in the mix, at most {allowed} allowed by max_bad_rows"
         yield mix.file.problem(("max_bad_rows",), told)
+
+
+def _refuse_unreviewed(mix: ResolvedMix, found: Survey) -> None:
+    """Fail where the config asks for a verdict on every row, and one has none."""
+    problems: list[Problem] = []
+    for module in mix.modules:
+        curator = found.tallies[module.name].curator
+        if curator is None or not curator.tally.fails:
+            continue
+        rows = curator.tally.rows["unreviewed"]
+        problems.extend(
+            Problem(f"{module.name} {source}:{row}", f"no verdict on content {content}")
+            for source, row, content in curator.tally.fails
+        )
+        told = f"{counted(rows, 'row')} without a verdict in {curator.curation.use}"
+        if rows > SHOWN:
+            told += f", of which the first {SHOWN} are named"
+        told += "; review them, or let them in with unreviewed: keep"
+        problems.append(mix.file.problem(("curations", module.name), told))
+    if problems:
+        raise DataError(*problems)
 
 
 def _refuse_empty(mix: ResolvedMix, found: Survey) -> None:

@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from teapot.errors import UsageError
-from teapot.model import base, config, module, record
+from teapot.model import base, config, module, record, verdict
 from teapot.repairs import REPAIRS
 from teapot.schemas import SCHEMAS, schema_text
 
@@ -55,7 +55,8 @@ def test_every_schema_file_is_known_and_shipped() -> None:
 
 def test_an_unknown_schema_is_a_usage_error_that_names_the_known() -> None:
     with pytest.raises(
-        UsageError, match="no schema 'recipe', expected one of base, config, export, ledger"
+        UsageError,
+        match="no schema 'recipe', expected one of base, config, curation, export, ledger",
     ):
         schema_text("recipe")
 
@@ -106,6 +107,8 @@ def test_objects_with_named_properties_admit_no_others(name: str) -> None:
         (module.SourceSpec, _object("module", "sources")["items"]),
         (module.FieldMap, _object("module", "fields")),
         (module.SystemPrompt, _object("module", "system_prompt", 1)),
+        (config.CurationUse, _object("config", "curations")["additionalProperties"]["anyOf"][1]),
+        (verdict.Verdict, _object("curation")),
         (record.Record, _object("record")),
         (base.Base, _object("base")),
         (base.ThoughtMarks, _object("base", "thought")),

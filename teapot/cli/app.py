@@ -31,6 +31,7 @@ _COMMANDS = {
     "trust": ("teapot.cli.trust", "Say whose signatures are believed."),
     "lock": ("teapot.cli.lock", "Pin every source to revision, digest and rows."),
     "modules": ("teapot.cli.modules", "List, show and check modules."),
+    "curate": ("teapot.cli.curate", "Review records, and keep, merge and publish verdicts."),
     "sources": ("teapot.cli.sources", "Show where each source lies, and what is missing."),
     "bases": ("teapot.cli.bases", "List and show the bases that can be trained."),
     "render": ("teapot.cli.render", "Show chat rows as a base writes them, and what is trained."),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from teapot.model.report import MixReport
+    from teapot.model.report import CurationReport, MixReport
     from teapot.model.verification import CheckResult, Verification
 
 _WIDTH_IN_A_PIPE = 120
@@ -37,11 +37,18 @@ def print_report(report: MixReport) -> None:
         if module.repaired:
             told = ", ".join(f"{count} {repair}" for repair, count in module.repaired.items())
             click.echo(harmless(f"repaired  {module.name}: {told}"))
+        if module.curation:
+            click.echo(harmless(f"reviewed  {module.name}: {_reviewed(module.curation)}"))
     if report.duplicate_groups:
         click.echo(
             f"duplicates: {report.duplicate_records} records repeat the content of "
             f"{report.duplicate_groups} others"
         )
+
+
+def _reviewed(curation: CurationReport) -> str:
+    rows = ", ".join(f"{count} {word}" for word, count in curation.rows.items())
+    return f"{rows}; {curation.matched} of {curation.matched + curation.orphans} verdicts matched"
 
 
 def print_warnings(report: MixReport, *, quiet: bool) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 BadRowPolicy = Literal["fail", "drop"]
 DuplicatePolicy = Literal["keep", "drop"]
+Unreviewed = Literal["keep", "drop", "fail"]
 ALL_LICENSES = "all"
 
 
@@ -34,6 +35,14 @@ class ModuleUse:
     repeat: Decimal | None = None
     on_bad_row: BadRowPolicy | None = None
     max_bad_rows: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CurationUse:
+    """The reviewers' verdicts on one module: which file, and what becomes of rows without one."""
+
+    use: str
+    unreviewed: Unreviewed = "keep"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,7 +131,7 @@ class Config:
     training: Training = field(default_factory=Training)
     output: Output = Output()
     eval: Eval = Eval()
-    curations: Mapping[str, str] = field(default_factory=dict)
+    curations: Mapping[str, CurationUse] = field(default_factory=dict)
     expect: Expect = Expect()
     duplicates: Duplicates = Duplicates()
     on_bad_row: BadRowPolicy | None = None
@@ -168,6 +177,13 @@ def _module_use(value: bool | Mapping[str, Any]) -> ModuleUse:
     if "repeat" in made:
         made["repeat"] = decimal_of(made["repeat"])
     return ModuleUse(**made)
+
+
+def _curations(value: Mapping[str, Any]) -> Mapping[str, CurationUse]:
+    return {
+        name: CurationUse(use=use) if isinstance(use, str) else CurationUse(**use)
+        for name, use in value.items()
+    }
 
 
 def _license(value: Mapping[str, Any]) -> License:
@@ -232,6 +248,7 @@ _SECTIONS: Mapping[str, Any] = {
     "training": _training,
     "output": _output,
     "eval": _eval,
+    "curations": _curations,
     "expect": lambda value: Expect(**value),
     "duplicates": _duplicates,
 }

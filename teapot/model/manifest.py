@@ -17,6 +17,7 @@ from teapot.canonical import dumps_readable
 from teapot.model.recipe import Recipe
 from teapot.model.report import (
     Amount,
+    CurationReport,
     MixReport,
     ModuleReport,
     SourceReport,
@@ -170,7 +171,15 @@ def _dependency(source: SourceReport) -> dict[str, Any]:
 
 
 def _module(module: ModuleReport) -> dict[str, Any]:
-    return {**asdict(module), "weight": decimal_text(module.weight)}
+    value = {**asdict(module), "weight": decimal_text(module.weight)}
+    if module.curation is None:  # a manifest without verdicts is what it was before there were any
+        del value["curation"]
+    return value
+
+
+def _module_report(value: Mapping[str, Any]) -> ModuleReport:
+    curation = CurationReport(**value["curation"]) if "curation" in value else None
+    return ModuleReport(**{**value, "weight": Decimal(value["weight"]), "curation": curation})
 
 
 def _report(
@@ -179,10 +188,7 @@ def _report(
     kinds = {(m.name, source.id): source.kind for m in recipe.modules for source in m.sources}
     data = stated["data"]
     return MixReport(
-        modules=tuple(
-            ModuleReport(**{**module, "weight": Decimal(module["weight"])})
-            for module in stated["modules"]
-        ),
+        modules=tuple(map(_module_report, stated["modules"])),
         sources=tuple(_source(dependency, kinds) for dependency in dependencies),
         licenses={name: Amount(**part) for name, part in stated["licenses"].items()},
         total=Amount(lines=data["records"], characters=data["characters"], tokens=data["tokens"]),

@@ -31,12 +31,21 @@ class RecipeSource:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RecipeCuration:
+    """The reviewers' verdicts that a module's rows went through, by the digest of their file."""
+
+    use: str
+    sha256: str
+    unreviewed: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RecipeModule:
     """What of a module and its use decides which bytes it gives; `weight` is decimal text.
 
     `languages` are what the module declares of its rows, as BCP 47 tags. They decide no byte; the
     recipe has them for the model's card, and leaves them out where there are none, so manifests
-    that are older than they still come back to the byte.
+    that are older than they still come back to the byte. So it does with `curation`.
     """
 
     name: str
@@ -54,6 +63,7 @@ class RecipeModule:
     max_bad_rows: int | None
     sources: tuple[RecipeSource, ...]
     languages: tuple[str, ...] = ()
+    curation: RecipeCuration | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +99,8 @@ class Recipe:
         for module in made["modules"]:
             if not module["languages"]:
                 del module["languages"]
+            if module["curation"] is None:
+                del module["curation"]
         return made
 
     def sha256(self) -> str:
@@ -100,4 +112,5 @@ def _module(value: Mapping[str, Any]) -> RecipeModule:
     names = "ignore_message_keys", "repair", "checks", "languages"
     lists = {key: tuple(value.get(key, ())) for key in names}
     sources = tuple(RecipeSource(**source) for source in value["sources"])
-    return RecipeModule(**{**value, **lists, "sources": sources})
+    curation = RecipeCuration(**value["curation"]) if "curation" in value else None
+    return RecipeModule(**{**value, **lists, "sources": sources, "curation": curation})

@@ -25,6 +25,20 @@ class SourceReport:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CurationReport:
+    """What reviewers' verdicts came to; `verdicts` sum to matched + orphans.
+
+    `verdicts` counts records by what was decided of them, `rows` the rows that passed every check
+    by what was done with them, those that nobody reviewed among them.
+    """
+
+    verdicts: Mapping[str, int]
+    matched: int
+    orphans: int
+    rows: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ModuleReport:
     """One module's part. Always: read = kept + unused + sum(dropped)."""
 
@@ -41,6 +55,7 @@ class ModuleReport:
     characters: int
     tokens: int | None
     cutoff: str | None
+    curation: CurationReport | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +84,8 @@ class MixReport:
         value: dict[str, Any] = asdict(self)
         for module in value["modules"]:
             module["weight"] = decimal_text(module["weight"])
+            if module["curation"] is None:
+                del module["curation"]
         return value
 
 

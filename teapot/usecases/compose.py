@@ -309,6 +309,8 @@ def _refuse_overwriting(run: _Run, targets: OutputTargets) -> None:
     inputs = {mix.file.path: "the config"}
     for module in mix.modules:
         inputs[module.file.path] = f"the module {module.name}"
+        if module.curation is not None:
+            inputs[module.curation.path] = f"the verdicts on {module.name}"
         for spec in module.sources:
             path = places.local_path(spec, module.file.path.parent)
             if path is not None:
