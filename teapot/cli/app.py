@@ -113,12 +113,8 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         error.show()
         return 2
-    except OSError as error:
+    except (OSError, MemoryError) as error:
         _show_error(_unforeseen(error), as_json="--json" in arguments)
-        return OutputError.exit_code
-    except MemoryError:
-        told = "there is not enough memory; free some, or raise its limit"
-        _show_error(OutputError(Problem("", told)), as_json="--json" in arguments)
         return OutputError.exit_code
     return result if isinstance(result, int) else 0
 
@@ -136,8 +132,10 @@ def _show_error(error: TeapotError, *, as_json: bool) -> None:
         click.echo(harmless(f"error: {problem}"), err=True)
 
 
-def _unforeseen(error: OSError) -> OutputError:
+def _unforeseen(error: OSError | MemoryError) -> OutputError:
     """Return an error of the operating system that no edge has answered, in its own words."""
+    if isinstance(error, MemoryError):
+        return OutputError(Problem("", "there is not enough memory; free some, or raise its limit"))
     return OutputError(Problem(str(error.filename or ""), error.strerror or str(error)))
 
 
