@@ -46,6 +46,12 @@ class Curator:
         ids = part.ids.listed() if self.curation.by_id else None
         open_ = part.entries["state"] != NO_RECORD
         decided = self._decided(part, ids)
+        for place, one in part.odd.items():
+            if isinstance(one, Reviewed) and one.decided is not None:
+                # It was changed where it was judged; what is said of its new content is not of it.
+                open_[place] = False
+                self.tally.matched.add(one.decided)
+                self.tally.rows[self.curation.decisions[one.decided].verdict] += 1
         for place, decision in decided.items():
             if not open_[place]:
                 continue  # it was dropped for what it is, whatever was said of it
@@ -80,7 +86,10 @@ class Curator:
             if name is not None and decision is not None:
                 self.tally.matched_ids.add(name)
                 found[place] = decision
+        changed = {place for place, one in part.odd.items() if isinstance(one, Reviewed)}
         for place in self._candidates(part).tolist():
+            if place in changed:
+                continue
             digest = part.entries["content"][place].tobytes()
             decision = self.curation.decisions.get(digest)
             if decision is not None:

@@ -54,6 +54,14 @@ class Curation:
     decisions: Mapping[bytes, Decision]
     by_id: Mapping[str, Decision] = field(default_factory=dict)
 
+    def changing(self) -> dict[bytes, Decision]:
+        """Return the decisions that change a record: edits and moves."""
+        return {
+            content: decision
+            for content, decision in self.decisions.items()
+            if decision.verdict in ("edit", "move")
+        }
+
 
 def file_name(module: str, version: str) -> Path:
     """Return where a module's file lies under `modules` or `.curations`."""

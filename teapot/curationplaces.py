@@ -38,20 +38,20 @@ def curation_of(use: CurationUse, module: ModuleFile, config: Path) -> Curation:
     if not path.is_file():
         raise ConfigError(Problem("", f"no verdicts at {path}; `teapot curate review` makes some"))
     curation = settled(read_curation(path), use=use.use, unreviewed=use.unreviewed)
-    _refuse_unsupported(curation)
+    _refuse_other_modules(curation)
     return curation
 
 
-def _refuse_unsupported(curation: Curation) -> None:
-    """Refuse decisions that would otherwise be left undone in silence."""
+def _refuse_other_modules(curation: Curation) -> None:
+    """Refuse moves to another module, which would otherwise be left undone in silence."""
     problems = [
         Problem(
             str(curation.path),
-            f"{content.hex()}: found {decision.verdict}, which this version cannot apply; "
-            "keep or drop the record, and alter its source",
+            f"{content.hex()}: a move to the module {decision.module}, but a row belongs to the "
+            "module that reads it; drop it here, and put it into a source of that module",
         )
         for content, decision in curation.decisions.items()
-        if decision.verdict not in ("keep", "drop")
+        if decision.module is not None
     ]
     if problems:
         raise ConfigError(*problems)

@@ -65,9 +65,12 @@ class Fates:
         left = _chosen(is_twin, NOT_DRAWN, DUPLICATE)
         reason = pc.if_else(columns.booleans(is_left_out), left, reason)
         if is_twin.any():
+            said = detail.to_pylist()  # what reviewers decided
             told = [
-                self._told(twin) if is_one else None
-                for twin, is_one in zip(twins.tolist(), is_twin.tolist(), strict=True)
+                "; ".join(filter(None, (self._told(twin), said[place]))) if is_one else None
+                for place, (twin, is_one) in enumerate(
+                    zip(twins.tolist(), is_twin.tolist(), strict=True)
+                )
             ]
             detail = pc.if_else(columns.booleans(is_twin), columns.strings(told), detail)
         return {"reason": reason, "detail": detail}

@@ -82,14 +82,19 @@ def _part_of(rest: bytes) -> Part:
 
 def _odd_value(odd: Dropped | Repaired | Reviewed) -> list[Any]:
     if isinstance(odd, Reviewed):
-        raise TypeError("verdicts are applied to parts after they were kept, and never kept")
+        digests = (odd.digest_before, odd.decided)
+        told = [None if digest is None else digest.hex() for digest in digests]
+        return ["reviewed", odd.detail, list(odd.repairs), *told]
     if isinstance(odd, Repaired):
         return ["repaired", list(odd.repairs), odd.digest_before.hex()]
     content = odd.content_digest.hex() if odd.content_digest is not None else None
     return ["dropped", odd.reason, odd.detail, odd.shown, odd.id, odd.license, content, odd.bad]
 
 
-def _odd_of(value: list[Any]) -> Dropped | Repaired:
+def _odd_of(value: list[Any]) -> Dropped | Repaired | Reviewed:
+    if value[0] == "reviewed":
+        before, decided = (None if one is None else bytes.fromhex(one) for one in value[3:])
+        return Reviewed(value[1], tuple(value[2]), before, decided)
     if value[0] == "repaired":
         return Repaired(tuple(value[1]), bytes.fromhex(value[2]))
     reason, detail, shown, identity, license_text, content, bad = value[1:]

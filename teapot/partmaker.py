@@ -10,6 +10,7 @@ from teapot.digest import sha256
 from teapot.index import ENTRY, FROM_ROW, NO_LICENSE, NO_RECORD, SPOOLED, Entries, license_code
 from teapot.interfaces import Block
 from teapot.model.record import Dropped, Example, Fault, Row
+from teapot.model.verdict import Decision
 from teapot.parts import Ids, Part, Repaired
 from teapot.records import RecordMaker
 from teapot.rowscan import Scanned, scan_block
@@ -65,6 +66,14 @@ class PartMaker:
             self._put(building, place, row)
         return building.part()
 
+    def revise(self, row: Row, identity: str, decision: Decision) -> Example | Dropped:
+        """Return what a row makes after a reviewer's edit or move."""
+        return self._maker.revise(row, identity, decision)
+
+    def tokens_of(self, example: Example) -> int:
+        """Return the tokens of an example, 0 where nobody counts them."""
+        return self._tokens.count(example.messages) if self._tokens is not None else 0
+
     def _scanned(self, block: Block) -> Scanned:
         """Return the rows of a block; a licence that most of them are left for is learnt first."""
         scanned = scan_block(block.data, self.common, keeps_lines=not block.again)
@@ -83,8 +92,7 @@ class PartMaker:
         if isinstance(outcome, Dropped):
             building.drop(place, outcome)
             return
-        counted = self._tokens.count(outcome.messages) if self._tokens is not None else 0
-        building.keep(place, outcome, counted)
+        building.keep(place, outcome, self.tokens_of(outcome))
 
 
 def unparsed(fault: Fault) -> Dropped:

@@ -26,11 +26,15 @@ class Repaired:
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """What reviewers decided of a record that stays, and what changed it, as for `Repaired`."""
+    """What reviewers decided of a record that stays, and what changed it, as for `Repaired`.
+
+    `decided` is the content digest that an edit or a move spoke of; other verdicts change nothing.
+    """
 
     detail: str
     repairs: tuple[str, ...] = ()
     digest_before: bytes | None = None
+    decided: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from teapot.licensing import LicenseJudge, LicenseVerdict
 from teapot.messages import Turns, read_turns
 from teapot.model.module import MIXED, FieldMap, Module, ReasoningPolicy, SourceSpec, SystemPrompt
 from teapot.model.record import Dropped, Example, Fault, Message, Record, Row
+from teapot.model.verdict import Decision
 from teapot.repairs import repair_messages
 from teapot.rowscan import CommonRows, common_rows
 from teapot.thinking import has_thought, strip_thought, with_thought
@@ -82,6 +83,29 @@ class RecordMaker:
         except CanonicalError as error:
             fault = Fault("schema", "cannot be written as strict JSON", hint=str(error))
             return _bad([fault], None, None)
+
+    def revise(self, row: Row, identity: str, decision: Decision) -> Example | Dropped:
+        """Return the example of a row after a reviewer's edit or move, which keeps its id.
+
+        The messages of an edit are those of the record: nothing is placed or repaired any more.
+        """
+        found = self.make(row)
+        if isinstance(found, Dropped):
+            return found
+        messages = found.messages
+        if decision.messages is not None:
+            messages = read_turns([*decision.messages]).messages
+        record = Record(
+            id=identity, license=found.license, messages=messages,
+            category=decision.category or _names(row, self._module.fields)[1],
+            module=self._module.name, source=self._source.id,
+            tools=_tools(row, self._module.fields, []),
+        )  # fmt: skip
+        checked = self._checked(record)
+        if isinstance(checked, Dropped):
+            return checked
+        repairs = (*found.repairs, f"curated-{decision.verdict}")
+        return self._example(checked, repairs, found.digest_before or found.content_digest)
 
     def _make(self, row: Row) -> Example | Dropped:
         identity, category, faults = _names(row, self._module.fields)

@@ -15,7 +15,7 @@ from pass one, and where it is put in order it is hashed again, from the bytes t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import version
@@ -28,9 +28,11 @@ from numpy.typing import NDArray
 
 from teapot.batches import hash_lines
 from teapot.checks.builtin import builtin_checks
+from teapot.editing import Editor, Edits
 from teapot.errors import DataError, Problem, UsageError
 from teapot.index import Numbers
 from teapot.interfaces import (
+    Block,
     BlockReader,
     Progress,
     SourceContext,
@@ -74,9 +76,10 @@ class Judging:
     include_reasoning: bool
     tokenizer: Path | None
     code: str
+    edits: Edits | None = None
 
-    def maker(self) -> PartMaker:
-        """Return what makes parts.
+    def maker(self) -> EditingMaker:
+        """Return what makes parts, with what reviewers changed of them.
 
         Raises:
             UsageError: the code here is not the code that asked for it.
@@ -94,7 +97,24 @@ class Judging:
             include_reasoning=self.include_reasoning,
         )
         tokens = _counter(self.tokenizer) if self.tokenizer is not None else None
-        return PartMaker(RecordMaker(self.module, self.source, options), tokens)
+        maker = PartMaker(RecordMaker(self.module, self.source, options), tokens)
+        return EditingMaker(maker, Editor(maker, self.edits))
+
+
+@dataclass(frozen=True, slots=True)
+class EditingMaker:
+    """Makes parts whose records reviewers have changed."""
+
+    maker: PartMaker
+    editor: Editor
+
+    def of_block(self, block: Block) -> Part:
+        """Return the part that a block makes."""
+        return self.editor.of_block(self.maker.of_block(block), block)
+
+    def of_rows(self, rows: Sequence[Row | Fault]) -> Part:
+        """Return the part that rows make."""
+        return self.editor.of_rows(self.maker.of_rows(rows), rows)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -241,7 +261,7 @@ def _sent(part: Part) -> bytes:
     return part_bytes(replace(part, lines=b""))
 
 
-def _parts_of(reader: SourceReader, maker: PartMaker) -> Iterator[Part]:
+def _parts_of(reader: SourceReader, maker: EditingMaker) -> Iterator[Part]:
     """Yield the parts of a whole source, with all of their lines."""
     if isinstance(reader, BlockReader):
         for block in reader.blocks():

@@ -7,7 +7,7 @@ neither the number of threads nor the size of blocks changes anything.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from itertools import islice
@@ -17,6 +17,7 @@ from unicodedata import unidata_version
 import numpy
 
 from teapot.curating import SHOWN, Curator
+from teapot.editing import Editor, edits_of
 from teapot.errors import BadRowsError, DataError, PluginError, Problem, counted
 from teapot.index import NO_RECORD, RecordIndex, prefixes_of
 from teapot.inorder import in_order
@@ -186,8 +187,17 @@ class _Reading:
         self, spec: SourceSpec, reader: SourceReader, maker: PartMaker, facts: Mapping[str, Any]
     ) -> None:
         """Read one source to its end; `facts` are what decides its parts beside its bytes."""
-        make = _kept(maker, self._sinks.cache, facts)
-        self._take_all(spec, self._parts(spec, reader, maker, make), reader)
+        edits = edits_of(self._module.curation)
+        made, editor = _kept(maker, self._sinks.cache, facts), Editor(maker, edits)
+
+        def make(block: Block) -> Part:
+            return editor.of_block(made(block), block)
+
+        def of_rows(rows: Sequence[Row | Fault]) -> Part:
+            return editor.of_rows(maker.of_rows(rows), rows)
+
+        parts = self._parts(spec, reader, maker, (make, of_rows))
+        self._take_all(spec, parts, reader)
 
     def read_elsewhere(self, spec: SourceSpec, elsewhere: Elsewhere) -> None:
         """Take the parts of one source from whoever makes them."""
@@ -236,10 +246,10 @@ class _Reading:
         spec: SourceSpec,
         reader: SourceReader,
         maker: PartMaker,
-        make: Callable[[Block], Part],
+        making: tuple[Callable[[Block], Part], Callable[[Sequence[Row | Fault]], Part]],
     ) -> Iterator[Part]:
         """Yield what the source's blocks make, in order; note where their lines lie."""
-        watcher = self._options.watcher
+        watcher, (make, of_rows) = self._options.watcher, making
         blocks = reader if watcher is None and isinstance(reader, BlockReader) else None
         is_read_again = self._is_read_again(blocks, maker)
         if blocks is not None:
@@ -250,9 +260,9 @@ class _Reading:
             workers = 1 if maker.asks_plugins else self._options.workers
             yield from in_order(make, given, workers)
         elif watcher is not None:
-            yield from map(maker.of_rows, _batches(self._watched(spec, reader, watcher)))
+            yield from map(of_rows, _batches(self._watched(spec, reader, watcher)))
         else:
-            yield from map(maker.of_rows, _batches(row for _, row in reader))
+            yield from map(of_rows, _batches(row for _, row in reader))
 
     def _is_read_again(self, blocks: BlockReader | None, maker: PartMaker) -> bool:
         """Keep a source open whose lines are made again; False where they must be spooled."""

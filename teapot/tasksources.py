@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from teapot.editing import edits_of
 from teapot.errors import DataError, PluginError, Problem, UsageError
 from teapot.interfaces import Progress, SourceIdentity
 from teapot.model.module import SourceSpec
@@ -231,7 +232,7 @@ class SourceOpener:
             strip_think=config.training.strip_think,
             include_reasoning=config.training.include_reasoning,
             tokenizer=self._tokenizer.absolute() if self._tokenizer is not None else None,
-            code=code_here(),
+            code=code_here(), edits=edits_of(module.curation),
         )  # fmt: skip
 
     def _plain_file(self, opening: Opening, place: Place | None) -> PlainFile | None:

@@ -16,6 +16,7 @@ from teapot import MixOptions, VerifyOptions, rowscan
 from teapot.errors import ConfigError, DataError
 from teapot.ledger import read_ledger
 from teapot.sources import jsonl as jsonl_source
+from teapot.usecases.modulerecords import ModuleRecords
 from tests.support.inline import inline_engine
 from tests.support.project import chat_row, chat_rows, write_config, write_module
 from tests.support.verdicts import digest_of, verdict, write_verdicts
@@ -161,6 +162,45 @@ def test_verify_holds_and_rebuilds(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     write_verdicts(tmp_path / PUBLISHED, verdict(ROWS[3], "drop"))
     (found,) = teapot.verify(made.paths.manifest, options=options)
     assert not found.is_ok
+
+
+def test_verify_names_a_file_of_verdicts_that_is_not_what_was_applied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = mix(tmp_path, verdict(ROWS[2], "drop"))
+    monkeypatch.chdir(tmp_path)
+    made = teapot.compose(config, output="mix.jsonl")
+
+    def status() -> str:
+        options = VerifyOptions(allow_unsigned=True)
+        (found,) = teapot.verify(made.paths.manifest, options=options)
+        return next(r.status.value for r in found.results if r.name == "curation t/a")
+
+    assert status() == "ok"
+    write_verdicts(tmp_path / PUBLISHED, verdict(ROWS[3], "drop"))
+    assert status() == "fault"
+    (tmp_path / PUBLISHED).unlink()
+    assert status() == "skipped"
+
+
+def test_a_twin_that_was_reviewed_is_told_with_both(tmp_path: Path) -> None:
+    config = mix(tmp_path, verdict(ROWS[0], "keep"), duplicates="drop")
+    write_module(tmp_path, "t/a", [*ROWS, {**ROWS[0], "id": "twin"}])
+    found = ledger_of(composed(config))
+    (detail,) = [found[n]["detail"] for n in ("a-1", "twin") if found[n]["fate"] == "dropped"]
+    assert detail.startswith("equal to t/a t-a row ")
+    assert detail.endswith("which stands for it; keep by ada (published:v1)")
+
+
+def test_a_review_and_a_mix_see_the_same_contents(tmp_path: Path) -> None:
+    thoughtful = chat_row("thoughtful", "Why?", "<think>Hm.</think>So.")
+    for strip in (True, False):
+        config = mix(tmp_path, verdict(ROWS[0], "keep"), training={"strip_think": strip})
+        write_module(tmp_path, "t/a", [*ROWS, thoughtful, chat_row("bad", "Why?", "<think>")],
+                     on_bad_row="drop")  # fmt: skip
+        seen = {example.content_digest.hex() for example in ModuleRecords.find("t/a", config)}
+        rows = ledger_of(composed(config)).values()
+        assert seen == {row["content_digest"] for row in rows if row["fate"] == "kept"}
 
 
 @pytest.mark.parametrize(

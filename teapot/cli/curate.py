@@ -11,9 +11,10 @@ import click
 from teapot.cli.app import harmless
 from teapot.cli.options import common
 from teapot.cli.show import plain_table, print_json, print_table
+from teapot.errors import counted
 
 if TYPE_CHECKING:
-    from teapot.usecases.curate import Stats
+    from teapot.usecases.curate import Stats, Written
     from teapot.usecases.modulerecords import ModuleRecords
 
 _config = click.option(
@@ -65,7 +66,7 @@ def import_(
     if as_json:
         print_json(made.to_dict())
         return
-    click.echo(f"{made.verdicts} verdicts appended to {made.path}")
+    click.echo(f"{counted(made.verdicts, 'verdict')} appended to {made.path}")
     if made.by_id and not quiet:
         bound = made.by_id - len(made.unmatched) - len(made.ambiguous)
         click.echo(f"warning: by id: {bound} bound to contents", err=True)
@@ -92,7 +93,7 @@ def export(
     if as_json:
         print_json(made.to_dict())
         return
-    click.echo(f"{made.path}  {made.verdicts} verdicts on {made.records} records")
+    click.echo(f"{made.path}  {_amount(made)}")
 
 
 @curate.command()
@@ -113,7 +114,7 @@ def merge(
     if as_json:
         print_json(made.to_dict())
         return
-    click.echo(f"{made.path}  {made.verdicts} verdicts on {made.records} records")
+    click.echo(f"{made.path}  {_amount(made)}")
 
 
 @curate.command()
@@ -172,14 +173,14 @@ def review(
 
 def _show(found: Stats) -> None:
     kinds = ", ".join(f"{count} {kind}" for kind, count in found.verdicts.items())
-    click.echo(f"{found.decided} records decided: {kinds or 'none'}")
+    click.echo(f"{counted(found.decided, 'record')} decided: {kinds or 'none'}")
     if found.records is not None:
         click.echo(
-            f"{found.reviewed} of {found.records} records reviewed; {found.orphans} verdicts on "
-            "contents that no record has"
+            f"{found.reviewed} of {counted(found.records, 'record')} reviewed; "
+            f"{counted(found.orphans or 0, 'verdict')} on contents that no record has"
         )
     if found.by_id:
-        click.echo(f"{found.by_id} verdicts by id; `teapot curate import` binds them to contents")
+        click.echo(f"{counted(found.by_id, 'verdict')} by id; `teapot curate import` binds them")
     for name, count in found.reviewers.items():
         click.echo(harmless(f"  {name}: {count}"))
     if found.agreements:
@@ -190,6 +191,10 @@ def _show(found: Stats) -> None:
         print_table(table)
     for conflict in found.conflicts:
         click.echo(harmless(f"conflict: {conflict}"))
+
+
+def _amount(made: Written) -> str:
+    return f"{counted(made.verdicts, 'verdict')} on {counted(made.records, 'record')}"
 
 
 def _records(module: str, config: Path | None) -> ModuleRecords:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from teapot.canonical import CanonicalError, loads
+from teapot.curationplaces import local_path, published_path
 from teapot.digest import sha256_file, sha256_hex
 from teapot.errors import (
     ConfigError,
@@ -26,6 +27,7 @@ from teapot.interfaces import SourceContext
 from teapot.model.config import BadRowPolicy
 from teapot.model.manifest import Manifest
 from teapot.model.module import SourceSpec
+from teapot.model.recipe import RecipeCuration
 from teapot.model.report import SourceReport
 from teapot.model.verification import CheckResult, Status
 from teapot.modulefile import ModulePlaces, shipped_configs
@@ -64,6 +66,33 @@ def check_sources(
         shown = ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
         compared = f"SHA-256 and size of {counted(len(names), 'source')}; {why}: {shown}"
         yield CheckResult(name="sources", status=Status.SKIPPED, compared=compared)
+
+
+def check_curations(
+    manifest: Manifest, mix: MixOptions, config: Path | None
+) -> Iterator[CheckResult]:
+    """Yield, for every file of verdicts that lies here, whether it still is what was applied."""
+    config = config or find_config(manifest)
+    places = ModulePlaces.around(config, mix.modules)
+    for module in manifest.recipe.modules:
+        if module.curation is not None:
+            yield _check_curation(module.name, module.curation, places, config)
+
+
+def _check_curation(
+    module: str, curation: RecipeCuration, places: ModulePlaces, config: Path | None
+) -> CheckResult:
+    name, compared = f"curation {module}", f"{curation.use} of {module}: SHA-256 of its file"
+    kind, _, version = curation.use.partition(":")
+    path = local_path(module, version, config)
+    try:
+        if kind == "published":
+            path = published_path(places.find(module), version)
+        found = sha256_file(path)
+    except (ConfigError, OSError):
+        told = f"{compared}; it is not here"
+        return CheckResult(name=name, status=Status.SKIPPED, compared=told)
+    return CheckResult.compare(name, compared, expected=curation.sha256, found=found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,13 @@ from teapot.processes import OwnProcesses
 from teapot.resolve import MixOptions
 from teapot.trust import Trust
 from teapot.trustfile import load_trust
-from teapot.usecases.remaking import PUBLISHED_FOLDER, check_published, check_rebuild, check_sources
+from teapot.usecases.remaking import (
+    PUBLISHED_FOLDER,
+    check_curations,
+    check_published,
+    check_rebuild,
+    check_sources,
+)
 from teapot.usecases.targets import compositions_of
 
 MAX_BUNDLES = 100
@@ -382,6 +388,7 @@ class _Verifier:
         yield from self._files(manifest)
         yield check_recipe(manifest, stated_recipe_sha256(believed))
         yield from check_sources(manifest, self._options.mix, self._options.config)
+        yield from check_curations(manifest, self._options.mix, self._options.config)
         yield from check_published(self.paths, believed)
         if self._options.rebuild:
             yield from check_rebuild(

@@ -74,6 +74,16 @@ def test_export_publishes_what_stands_and_refuses_conflicts(
     assert published.read_bytes() == before
 
 
+def test_verdicts_on_a_shipped_module_are_published_elsewhere(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_verdicts(Path(".curations/demo/czech.curation.v1.jsonl"), verdict("ab" * 32, "drop"))
+    code, _, err = said(capsys, "export", "demo/czech")
+    assert code == 2 and "choose a place with -o" in err
+    assert said(capsys, "export", "demo/czech", "-o", "mine.jsonl")[0] == 0
+    assert read_curation(Path("mine.jsonl")).verdicts[0].verdict == "drop"
+
+
 def test_merge_names_conflicts_and_writes_nothing_until_they_are_settled(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
