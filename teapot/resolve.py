@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from pathlib import Path
 
 from teapot.cluster import Engine
@@ -13,6 +12,7 @@ from teapot.configfile import ConfigFile, load_config
 from teapot.errors import ConfigError, PluginError, Problem, UsageError
 from teapot.inorder import processors
 from teapot.interfaces import Progress, RowWatcher, silent
+from teapot.model.amount import AskedMix
 from teapot.model.config import BadRowPolicy, Config
 from teapot.model.module import Module, SourceSpec
 from teapot.modulefile import ModuleFile, ModulePlaces
@@ -48,7 +48,6 @@ class ModuleInMix:
     """One module of a mix with everything about it decided."""
 
     file: ModuleFile
-    weight: Decimal
     on_bad_row: BadRowPolicy
     max_bad_rows: int | None
 
@@ -87,6 +86,11 @@ class ResolvedMix:
     warnings: tuple[str, ...]
     pins: Mapping[str, str | None] = field(default_factory=dict)
 
+    @property
+    def asked(self) -> AskedMix:
+        """Return how much is asked of each module."""
+        return self.config.asked_mix()
+
     def source_ids(self) -> list[str]:
         """Return the ids of all sources of the mix."""
         return [source.id for module in self.modules for source in module.sources]
@@ -107,6 +111,8 @@ def resolve(path: str | Path, options: MixOptions) -> ResolvedMix:
     names = [name for name in sorted(config.modules) if config.weight(name) > 0]
     if not names:
         raise ConfigError(file.problem(("modules",), "every module is off; turn one on"))
+    if config.asked_mix().needs_tokens and not (config.tokenizer or options.tokenizer):
+        raise ConfigError(_uncounted(file))
     modules = _find_modules(file, names, options)
     _refuse_shared_ids(modules)
     _refuse_circles(modules)
@@ -123,6 +129,14 @@ def _refuse_unsupported(file: ConfigFile) -> None:
                          "a mix without them would hold rows that were rejected; remove the key "
                          "to mix without verdicts")
         )  # fmt: skip
+
+
+def _uncounted(file: ConfigFile) -> Problem:
+    """Return what is wrong with amounts of tokens that nothing counts, at the first of them."""
+    uses = sorted(file.config.modules.items())
+    paths = [("modules", name, "tokens") for name, use in uses if use.tokens is not None]
+    told = "tokens are counted by a tokenizer, and the config names none; say tokenizer: FILE"
+    return file.problem((*paths, ("amounts", "share_of"))[0], told)
 
 
 def _find_modules(file: ConfigFile, names: Sequence[str], options: MixOptions) -> list[ModuleInMix]:
@@ -151,7 +165,6 @@ def _in_mix(config: Config, file: ModuleFile, options: MixOptions) -> ModuleInMi
     limit = use.max_bad_rows if use.max_bad_rows is not None else module.max_bad_rows
     return ModuleInMix(
         file=file,
-        weight=config.weight(module.name),
         on_bad_row=policy or "fail",
         max_bad_rows=limit,
     )

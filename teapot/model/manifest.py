@@ -15,13 +15,7 @@ from typing import Any
 
 from teapot.canonical import dumps_readable
 from teapot.model.recipe import Recipe
-from teapot.model.report import (
-    Amount,
-    MixReport,
-    ModuleReport,
-    SourceReport,
-    decimal_text,
-)
+from teapot.model.report import Amount, MixReport, ModuleReport, SourceReport
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
@@ -145,7 +139,7 @@ class Manifest:
                 "records": self.report.duplicate_records,
             },
             "licenses": {name: asdict(part) for name, part in self.report.licenses.items()},
-            "modules": [_module(module) for module in self.report.modules],
+            "modules": [module.to_dict() for module in self.report.modules],
             "seed": self.recipe.seed,
             "tokenizer": self.tokenizer,
         }
@@ -169,10 +163,6 @@ def _dependency(source: SourceReport) -> dict[str, Any]:
     }
 
 
-def _module(module: ModuleReport) -> dict[str, Any]:
-    return {**asdict(module), "weight": decimal_text(module.weight)}
-
-
 def _report(
     stated: Mapping[str, Any], dependencies: Sequence[Mapping[str, Any]], recipe: Recipe
 ) -> MixReport:
@@ -180,7 +170,9 @@ def _report(
     data = stated["data"]
     return MixReport(
         modules=tuple(
-            ModuleReport(**{**module, "weight": Decimal(module["weight"])})
+            ModuleReport(
+                **{**module, **{key: Decimal(module[key]) for key in ("weight",) if key in module}}
+            )
             for module in stated["modules"]
         ),
         sources=tuple(_source(dependency, kinds) for dependency in dependencies),
