@@ -11,7 +11,7 @@ from teapot.canonical import dumps
 from teapot.errors import counted
 from teapot.model.exportstatement import EXPORT, ExportStatement
 from teapot.model.manifest import Manifest
-from teapot.model.report import decimal_text
+from teapot.model.report import MixReport, ModuleReport
 from teapot.model.trainstatement import STATEMENT, TrainStatement
 
 _UNSIGNED_DATA = (
@@ -151,17 +151,24 @@ def _recipe(statement: TrainStatement) -> str:
 def _composition(manifest: Manifest) -> str:
     report, recipe = manifest.report, {module.name: module for module in manifest.recipe.modules}
     modules = [
-        [code(m.name), code(m.version), f"{m.lines:,}", decimal_text(m.weight),
+        [code(m.name), code(m.version), f"{m.lines:,}", *_asked(report, m),
          code(recipe[m.name].license)]
         for m in report.modules if m.name in recipe
     ]  # fmt: skip
     licenses = [[code(name), f"{part.lines:,}"] for name, part in report.licenses.items()]
-    by_module = _table(["module", "version", ">records", ">weight", "licence"], modules)
+    asked = [">asked", ">realised"] if report.has_amounts else [">weight"]
+    by_module = _table(["module", "version", ">records", *asked, "licence"], modules)
     by_license = _table(["licence", ">records"], licenses)
     return (
         f"## Composition\n\n{by_module}\n\nA module's licence is that of its rows that name "
         f"none of their own. By the licence of each record:\n\n{by_license}"
     )
+
+
+def _asked(report: MixReport, module: ModuleReport) -> tuple[str, ...]:
+    if report.has_amounts:
+        return code(module.asked), code(report.realised(module))
+    return (module.weight_text,)
 
 
 def _loss(facts: CardFacts) -> str:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from teapot.amounts import contradictions
 from teapot.errors import ConfigError, Problem, UsageError
 from teapot.licensing import parse_license
+from teapot.model.amount import quantity, share_of_text
 from teapot.model.config import ALL_LICENSES, Config, decimal_of
 from teapot.model.record import Fault
 from teapot.schemas import schema_faults, shown
@@ -56,12 +58,19 @@ def load_config(path: str | Path) -> ConfigFile:
         faults = list(_semantic_faults(document.value))
     if faults:
         raise ConfigError(*document.problems(faults))
-    return ConfigFile(path, Config.from_dict(document.value), document)
+    config = Config.from_dict(document.value)
+    faults = [(conflict.path, conflict.told) for conflict in contradictions(config.asked_mix())]
+    if faults:
+        raise ConfigError(*document.problems(faults))
+    return ConfigFile(path, config, document)
 
 
 def _semantic_faults(value: dict[str, Any]) -> Iterator[tuple[Path_, str]]:
     modules = value["modules"]
-    yield from _weight_faults(modules, value.get("training", {}).get("weights", {}))
+    weights = value.get("training", {}).get("weights", {})
+    yield from _weight_faults(modules, weights)
+    yield from _amount_faults(modules, value.get("amounts", {}))
+    yield from _group_faults(modules, weights, value.get("groups", {}))
     yield from _license_faults(value["license"]["allowed"])
     rate = value.get("training", {}).get("learning_rate")
     if rate is not None and decimal_of(rate) == 0:
@@ -84,13 +93,73 @@ def _weight_faults(modules: dict[str, Any], weights: dict[str, Any]) -> Iterator
             near = difflib.get_close_matches(name, modules, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             yield path, f"a weight for a module that is not in this config{hint}"
-        elif use is False or (isinstance(use, dict) and use.get("enabled") is False):
+        elif _is_off(use):
             yield path, "a weight for a module that is off; turn it on, or remove the weight"
-        elif isinstance(use, dict) and ("repeat" in use or "weight" in use):
+        elif _amounts_of(use):
             yield path, f"a second amount: modules.{name} says one already"
     for name, use in modules.items():
-        if isinstance(use, dict) and "repeat" in use and "weight" in use:
+        amounts = _amounts_of(use)
+        if amounts == ["repeat", "weight"]:
             yield ("modules", name), "both repeat and weight: they are one thing, say one"
+        elif len(amounts) > 1:
+            yield ("modules", name), f"{' and '.join(amounts)}: a module has one amount, say one"
+
+
+def _amount_faults(modules: dict[str, Any], whole: dict[str, Any]) -> Iterator[tuple[Path_, str]]:
+    """Yield amounts that are written well and yet are none."""
+    uses = [(("modules", name), use) for name, use in modules.items() if isinstance(use, dict)]
+    for place, use in [*uses, (("amounts",), whole)]:
+        for key in ("rows", "tokens"):
+            if key in use:
+                yield from _quantity_faults((*place, key), use[key])
+        if "share" in use and not _is_share(use["share"]):
+            yield (*place, "share"), f"found {use['share']}, expected more than 0 and 100% at most"
+
+
+def _quantity_faults(path: Path_, text: Any) -> Iterator[tuple[Path_, str]]:
+    number = quantity(text)
+    if number.denominator != 1 or not number:
+        yield path, f"found {text}, expected a whole number above 0"
+
+
+def _is_share(text: str) -> bool:
+    return 0 < share_of_text(text) <= 1
+
+
+def _group_faults(
+    modules: dict[str, Any], weights: dict[str, Any], groups: dict[str, Any]
+) -> Iterator[tuple[Path_, str]]:
+    """Yield what is wrong with groups: every module has one amount, and is in one of them."""
+    owners: dict[str, str] = {}
+    for name, group in groups.items():
+        if "rows" in group:
+            yield from _quantity_faults(("groups", name, "rows"), group["rows"])
+        for place, module in enumerate(group["modules"]):
+            path = ("groups", name, "modules", place)
+            use, owner = modules.get(module), owners.setdefault(module, name)
+            if use is None:
+                near = difflib.get_close_matches(module, modules, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                yield path, f"{module} is not a module of this config{hint}"
+            elif _is_off(use):
+                yield path, f"{module} is off; turn it on, or take it out of the group"
+            elif owner != name:
+                yield path, f"{module} is in groups.{owner} already; a module is in one group"
+            else:
+                told = [f"modules.{module}.{key}" for key in _amounts_of(use)]
+                told += [f"training.weights.{module}"] if module in weights else []
+                for where in told:
+                    yield path, f"a second amount: {where} says one already; remove one of them"
+
+
+def _is_off(use: Any) -> bool:
+    return use is False or (isinstance(use, dict) and use.get("enabled") is False)
+
+
+def _amounts_of(use: Any) -> list[str]:
+    """Return the keys by which a module's use says how much of it there is."""
+    keys = "repeat", "weight", "rows", "share", "tokens"
+    return [key for key in keys if key in use] if isinstance(use, dict) else []
 
 
 def _license_faults(allowed: Any) -> Iterator[tuple[Path_, str]]:

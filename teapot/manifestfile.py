@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from teapot.amounts import Usable, solve
 from teapot.canonical import loads
 from teapot.errors import DataError, Problem
 from teapot.files import OutputPaths
 from teapot.licensing import LicensePolicy
 from teapot.model.manifest import DataFile, Manifest
 from teapot.model.record import Fault
-from teapot.model.report import ModuleReport, decimal_text
+from teapot.model.report import ModuleReport
 from teapot.names import file_fault
 from teapot.shards import shard_spans
 from teapot.statementfile import read_object, refuse_other_form
@@ -106,9 +107,11 @@ def recipe_faults(manifest: Manifest) -> Iterator[str]:
     """Yield where the recipe and the account of what was read contradict each other."""
     recipe, report = manifest.recipe, manifest.report
     asked = [(m.name, m.version, m.weight) for m in recipe.modules]
-    given = [(m.name, m.version, decimal_text(m.weight)) for m in report.modules]
+    given = [(m.name, m.version, m.to_dict().get("weight")) for m in report.modules]
     if asked != given:
         yield "its modules, their versions or weights are not those of the account"
+    else:
+        yield from _amount_faults(manifest)
     pinned = [
         (m.name, s.id, s.uri, s.revision, s.sha256, s.rows) for m in recipe.modules
         for s in m.sources
@@ -121,16 +124,65 @@ def recipe_faults(manifest: Manifest) -> Iterator[str]:
             yield f"{module.name}: verdicts are in the recipe or in the account, not in both"
         elif curated.curation is not None:
             yield from _curation_faults(module, curated.curation.unreviewed)
-    for module in report.modules:
-        asked_lines = module.weight * module.usable // 1
-        if module.lines != asked_lines:
-            told = f"weight {module.weight} of {module.usable} usable records gives {asked_lines}"
-            yield f"{module.name}: {told} lines, stated are {module.lines}"
     policy = LicensePolicy(None if recipe.licenses == "all" else tuple(recipe.licenses))
     for name in report.licenses:
         verdict = policy.judge(name)
         if isinstance(verdict, Fault) or not verdict.allowed:
             yield f"it does not allow the licence {name}, which is in the data"
+
+
+def _amount_faults(manifest: Manifest) -> Iterator[str]:
+    """Yield where the lines of modules do not follow from what was asked and what is usable."""
+    wrong = list(_misstated_amounts(manifest))
+    if wrong:
+        yield from wrong
+        return
+    asked, modules = manifest.recipe.asked(), manifest.report.modules
+    usable = {
+        module.name: Usable(records=module.usable, tokens=module.usable_tokens or 0)
+        for module in modules
+    }
+    lines = solve(asked, usable)
+    if isinstance(lines, tuple):
+        yield from (f"it asks for what cannot be had: {conflict}" for conflict in lines)
+        return
+    for module in modules:
+        if module.lines != lines[module.name]:
+            told = f"{module.asked} of {module.usable} usable records gives {lines[module.name]}"
+            yield f"{module.name}: {told} lines, stated are {module.lines}"
+
+
+def _misstated_amounts(manifest: Manifest) -> Iterator[str]:
+    """Yield amounts that are none, stated otherwise in the account, or of tokens not counted."""
+    recipe, asked = manifest.recipe, manifest.recipe.asked()
+    for part in recipe.modules:
+        if (part.weight is None) != (part.amount is not None) or len(part.amount or "1") != 1:
+            yield f"{part.name}: has no amount, or several"
+    members = {part.name: asked.modules[part.name].group for part in recipe.modules}
+    grouped = [(name, group.name) for group in recipe.groups for name in group.modules]
+    if sorted(grouped) != sorted((name, group) for name, group in members.items() if group):
+        yield "its groups are not those of its modules"
+    if len({group.name for group in recipe.groups}) != len(recipe.groups):
+        yield "a group stands twice"
+    for module in manifest.report.modules:
+        if module.amount != asked.told(module.name):
+            yield f"{module.name}: the account says {module.asked}, the recipe something else"
+        if (module.usable_tokens is not None) != asked.needs_tokens:
+            yield f"{module.name}: tokens of usable records are stated where none decide, or not"
+        elif module.usable_tokens is not None:
+            yield from _token_faults(module)
+    tokenizer = manifest.tokenizer if asked.needs_tokens else None
+    if (recipe.amounts or {}).get("tokenizer") != tokenizer:
+        yield "its amounts of tokens were not counted by the tokenizer of the account"
+
+
+def _token_faults(module: ModuleReport) -> Iterator[str]:
+    """Yield tokens of lines that the usable records' tokens do not allow."""
+    whole, drawn = divmod(module.lines, module.usable) if module.usable else (0, 0)
+    least = whole * (module.usable_tokens or 0)
+    most = least + (module.usable_tokens or 0) * bool(drawn)
+    if not least <= (module.tokens or 0) <= most:
+        yield f"{module.name}: {module.tokens} tokens, its usable records allow {least} to {most}"
 
 
 def stated_recipe_sha256(data: bytes) -> str:

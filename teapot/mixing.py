@@ -1,8 +1,8 @@
 """The plan of a mix, made from the index alone: duplicates, draws and order.
 
-`weight w` on n usable records gives floor(w·n) lines: floor(w) copies of each record, and for the
-fraction the records of lowest draw rank. The output is sorted by order rank. Both ranks are
-functions of content (see `ordering`), so that a larger weight only adds lines and nothing but a
+`amounts` says how many lines a module gives. L lines of n usable records are L // n copies of each,
+and L % n records of lowest draw rank once more. The output is sorted by order rank. Both ranks are
+functions of content (see `ordering`), so that a larger amount only adds lines and nothing but a
 module's own records and seed decides which of them enter.
 
 Ranks are sorted by their first 8 bytes, and looked at whole only where those are equal. Rows are
@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 
 import numpy
 
+from teapot.amounts import Usable
 from teapot.equals import Equals, equal_records, occurrences_of, sort_columns
 from teapot.errors import DataError, Problem
 from teapot.index import NO_RECORD, Entries, Keys, Numbers, RecordIndex, prefixes_of
@@ -31,25 +31,27 @@ _LINE = numpy.dtype([("key", "<u8"), ("record", "<u8"), ("copy", "<u4")])
 _PAIR = numpy.dtype([("key", "<u8")])
 _MOST_BITS = 64
 _CHUNK_LINES = 1 << 16
+LinesOf = Callable[[Mapping[str, Usable]], Mapping[str, int]]
+"""Says how many lines each module gives, by what each may give."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Share:
-    """What one module gives: lines asked for, and the draw rank at which its fraction was cut.
+    """What one module gives, and the draw rank at which the last lines were cut.
 
     `whole` copies of each usable record, and `drawn` records once more. `cutoff` is the rank of the
-    last record drawn, None where nothing was.
+    last record drawn, None where nothing was. `tokens` are those of the usable records.
     """
 
-    weight: Decimal
     usable: int
+    tokens: int
     whole: int
     drawn: int
     cutoff: bytes | None
 
     @property
     def lines(self) -> int:
-        """Return floor(weight x usable)."""
+        """Return the number of lines."""
         return self.whole * self.usable + self.drawn
 
 
@@ -73,7 +75,7 @@ class Mix:
 
 def plan_mix(
     index: RecordIndex,
-    weights: Mapping[str, Decimal],
+    lines_of: LinesOf,
     *,
     seed: int,
     duplicates: Duplicates,
@@ -88,8 +90,11 @@ def plan_mix(
     )  # fmt: skip
     if duplicates.policy == "drop" and len(equals.records):
         planner = planner.with_twins(equals, duplicates.prefer)
+    usable = {module: planner.usable(span) for module, span in index.modules()}
+    lines = lines_of(usable)
     shares = {
-        module: planner.share(module, span, weights[module]) for module, span in index.modules()
+        module: planner.share(module, span, usable[module], lines[module])
+        for module, span in index.modules()
     }
     order, copies = planner.ordered(shares)
     return Mix(
@@ -186,14 +191,24 @@ class _Planner:
         twins[kept] = NO_TWIN
         return _Planner(self.index, self.seed, self.folder, self.occurrences, twins)
 
-    def share(self, module: str, span: range, weight: Decimal) -> Share:
-        """Return what a module gives."""
-        usable = sum(len(records) for records, _ in self._usable(span))
-        numerator, denominator = weight.as_integer_ratio()
-        whole = int(weight)
-        drawn = numerator * usable // denominator - whole * usable
-        cutoff = self._cutoff(module, span, whole, usable, drawn) if drawn else None
-        return Share(weight=weight, usable=usable, whole=whole, drawn=drawn, cutoff=cutoff)
+    def usable(self, span: range) -> Usable:
+        """Return what a module may give."""
+        records = tokens = 0
+        for start, entries in self.index.chunks(span):
+            twins = self.twins[start : start + len(entries)]
+            is_usable = (entries["state"] != NO_RECORD) & (twins == NO_TWIN)
+            records += int(numpy.count_nonzero(is_usable))
+            tokens += int(entries["tokens"][is_usable].sum(dtype=numpy.int64))
+        return Usable(records=records, tokens=tokens)
+
+    def share(self, module: str, span: range, usable: Usable, lines: int) -> Share:
+        """Return what a module gives that has so many lines."""
+        records = usable.records
+        whole, drawn = divmod(lines, records) if records else (0, 0)
+        cutoff = self._cutoff(module, span, whole, records, drawn) if drawn else None
+        return Share(
+            usable=records, tokens=usable.tokens, whole=whole, drawn=drawn, cutoff=cutoff
+        )  # fmt: skip
 
     def ordered(self, shares: Mapping[str, Share]) -> tuple[Numbers, Numbers]:
         """Return the record of every line, sorted by order rank, and each row's number of lines."""

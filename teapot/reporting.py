@@ -10,8 +10,16 @@ from numpy.typing import NDArray
 from teapot.errors import counted
 from teapot.index import NO_RECORD, Entries
 from teapot.mixing import NO_TWIN, Mix
+from teapot.model.amount import AskedMix
 from teapot.model.module import SourceSpec
-from teapot.model.recipe import FORMAT, Recipe, RecipeCuration, RecipeModule, RecipeSource
+from teapot.model.recipe import (
+    FORMAT,
+    Recipe,
+    RecipeCuration,
+    RecipeGroup,
+    RecipeModule,
+    RecipeSource,
+)
 from teapot.model.report import Amount, MixReport, ModuleReport, SourceReport, decimal_text
 from teapot.resolve import ModuleInMix, ResolvedMix
 from teapot.survey import Survey, Tally
@@ -22,8 +30,8 @@ Counts = NDArray[numpy.int64]
 
 def report_mix(resolved: ResolvedMix, found: Survey, mix: Mix, *, tokens: bool) -> MixReport:
     """Return the numbers of a mix; token counts are None unless a tokenizer counted."""
-    amounts = _Amounts(found, mix, tokens=tokens)
-    modules = tuple(_module(module, found, mix, amounts) for module in resolved.modules)
+    amounts, asked = _Amounts(found, mix, tokens=tokens), resolved.asked
+    modules = tuple(_module(module, asked, found, mix, amounts) for module in resolved.modules)
     return MixReport(
         modules=modules,
         sources=tuple(found.sources),
@@ -35,9 +43,9 @@ def report_mix(resolved: ResolvedMix, found: Survey, mix: Mix, *, tokens: bool) 
     )
 
 
-def make_recipe(resolved: ResolvedMix, found: Survey) -> Recipe:
-    """Return the recipe of a mix whose sources have been read."""
-    config = resolved.config
+def make_recipe(resolved: ResolvedMix, found: Survey, *, tokenizer: str | None) -> Recipe:
+    """Return the recipe of a mix whose sources have been read; `tokenizer` is its SHA-256."""
+    config, asked = resolved.config, resolved.asked
     return Recipe(
         format=FORMAT,
         seed=config.training.seed,
@@ -48,10 +56,31 @@ def make_recipe(resolved: ResolvedMix, found: Survey) -> Recipe:
         include_reasoning=config.training.include_reasoning,
         max_bad_rows=config.max_bad_rows,
         modules=tuple(_recipe_module(resolved, module, found) for module in resolved.modules),
-    )
+        amounts=_recipe_amounts(asked, tokenizer),
+        groups=tuple(
+            RecipeGroup(
+                name=name, modules=group.modules, temperature=decimal_text(group.temperature),
+                rows=None if group.rows is None else str(group.rows),
+            )
+            for name, group in sorted(asked.groups.items())
+        ),
+    )  # fmt: skip
 
 
-def _module(module: ModuleInMix, found: Survey, mix: Mix, amounts: _Amounts) -> ModuleReport:
+def _recipe_amounts(asked: AskedMix, tokenizer: str | None) -> dict[str, str] | None:
+    """Return what shares are of and what counted tokens, where that decides a line."""
+    whole = asked.whole
+    found = {
+        "share_of": whole.share_of if asked.has_shares else None,
+        "rows": whole.rows, "tokens": whole.tokens,
+        "tokenizer": tokenizer if asked.needs_tokens else None,
+    }  # fmt: skip
+    return {key: str(value) for key, value in found.items() if value is not None} or None
+
+
+def _module(
+    module: ModuleInMix, asked: AskedMix, found: Survey, mix: Mix, amounts: _Amounts
+) -> ModuleReport:
     tally, share = found.tallies[module.name], mix.shares[module.name]
     span = found.index.spans[module.name]
     part = slice(span.start, span.stop)
@@ -62,11 +91,13 @@ def _module(module: ModuleInMix, found: Survey, mix: Mix, amounts: _Amounts) -> 
     if twins:
         dropped[_DUPLICATE] = twins
     return ModuleReport(
-        name=module.name, version=module.module.version, weight=module.weight, read=tally.read,
+        name=module.name, version=module.module.version,
+        weight=asked.modules[module.name].weight, read=tally.read,
         dropped=dict(sorted(dropped.items())), repaired=dict(sorted(tally.repaired.items())),
         usable=share.usable, kept=kept, unused=share.usable - kept, lines=amount.lines,
         characters=amount.characters, tokens=amount.tokens,
-        cutoff=share.cutoff.hex() if share.cutoff else None,
+        cutoff=share.cutoff.hex() if share.cutoff else None, amount=asked.told(module.name),
+        usable_tokens=share.tokens if asked.needs_tokens else None,
         curation=tally.curator.report() if tally.curator is not None else None,
     )  # fmt: skip
 
@@ -125,14 +156,12 @@ def _warnings(resolved: ResolvedMix, found: Survey, modules: tuple[ModuleReport,
 
 def _module_warnings(use: ModuleInMix, report: ModuleReport, repeated_ids: int) -> list[str]:
     warnings = []
-    weight, minimum = decimal_text(use.weight), use.module.min_examples
+    weight, minimum = report.weight, use.module.min_examples
     if report.lines == 0:
+        warnings.append(f"{use.name}: {_asked_of(report)} usable records gives no line")
+    elif weight is not None and weight % 1 and report.lines == int(weight) * report.usable:
         warnings.append(
-            f"{use.name}: weight {weight} of {report.usable} usable records gives no line"
-        )
-    elif use.weight % 1 and report.lines == int(use.weight) * report.usable:
-        warnings.append(
-            f"{use.name}: the fraction of weight {weight} has no effect on {report.usable} records"
+            f"{use.name}: the fraction of {report.asked} has no effect on {report.usable} records"
         )
     if minimum is not None and report.lines < minimum:
         warnings.append(f"{use.name}: {report.lines} lines, its module asks for {minimum} at least")
@@ -164,6 +193,12 @@ def _curation_warnings(use: ModuleInMix, report: ModuleReport, tally: Tally) -> 
     return warnings
 
 
+def _asked_of(report: ModuleReport) -> str:
+    """Return what was asked of how many: `weight 0.1 of 3`, `10% of rows, with 3`."""
+    between = " of" if report.amount is None else ", with"
+    return f"{report.asked}{between} {report.usable}"
+
+
 def _recipe_module(resolved: ResolvedMix, use: ModuleInMix, found: Survey) -> RecipeModule:
     module = use.module
     read = {(source.module, source.id): source for source in found.sources}
@@ -172,9 +207,12 @@ def _recipe_module(resolved: ResolvedMix, use: ModuleInMix, found: Survey) -> Re
         for name in type(module.fields).__dataclass_fields__
         if getattr(module.fields, name) is not None
     }
-    prompt = module.system_prompt
+    prompt, asked = module.system_prompt, resolved.asked.modules[use.name]
     return RecipeModule(
-        name=module.name, version=module.version, weight=decimal_text(use.weight),
+        name=module.name, version=module.version,
+        weight=None if asked.weight is None else decimal_text(asked.weight),
+        amount=asked.written(),
+        max_repeat=None if asked.max_repeat is None else decimal_text(asked.max_repeat),
         license=module.license, fields=fields, ignore_message_keys=module.ignore_message_keys,
         system_prompt={"text": prompt.text, "mode": prompt.mode} if prompt else None,
         reasoning=module.reasoning, repair=module.repair,

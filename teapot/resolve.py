@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from pathlib import Path
 
 from teapot.cluster import Engine
@@ -15,6 +14,7 @@ from teapot.curationplaces import curation_of
 from teapot.errors import ConfigError, PluginError, Problem
 from teapot.inorder import processors
 from teapot.interfaces import Progress, RowWatcher, silent
+from teapot.model.amount import AskedMix
 from teapot.model.config import BadRowPolicy, Config
 from teapot.model.module import Module, SourceSpec
 from teapot.modulefile import ModuleFile, ModulePlaces
@@ -50,7 +50,6 @@ class ModuleInMix:
     """One module of a mix with everything about it decided."""
 
     file: ModuleFile
-    weight: Decimal
     on_bad_row: BadRowPolicy
     max_bad_rows: int | None
     curation: Curation | None = None
@@ -90,6 +89,11 @@ class ResolvedMix:
     warnings: tuple[str, ...]
     pins: Mapping[str, str | None] = field(default_factory=dict)
 
+    @property
+    def asked(self) -> AskedMix:
+        """Return how much is asked of each module."""
+        return self.config.asked_mix()
+
     def source_ids(self) -> list[str]:
         """Return the ids of all sources of the mix."""
         return [source.id for module in self.modules for source in module.sources]
@@ -109,12 +113,22 @@ def resolve(path: str | Path, options: MixOptions) -> ResolvedMix:
     names = [name for name in sorted(config.modules) if config.weight(name) > 0]
     if not names:
         raise ConfigError(file.problem(("modules",), "every module is off; turn one on"))
+    if config.asked_mix().needs_tokens and not (config.tokenizer or options.tokenizer):
+        raise ConfigError(_uncounted(file))
     modules = with_curations(file, _find_modules(file, names, options))
     _refuse_shared_ids(modules)
     _refuse_circles(modules)
     return ResolvedMix(
         file=file, config=config, modules=tuple(modules), warnings=tuple(_demands(modules))
     )
+
+
+def _uncounted(file: ConfigFile) -> Problem:
+    """Return what is wrong with amounts of tokens that nothing counts, at the first of them."""
+    uses = sorted(file.config.modules.items())
+    paths = [("modules", name, "tokens") for name, use in uses if use.tokens is not None]
+    told = "tokens are counted by a tokenizer, and the config names none; say tokenizer: FILE"
+    return file.problem((*paths, ("amounts", "share_of"))[0], told)
 
 
 def _find_modules(file: ConfigFile, names: Sequence[str], options: MixOptions) -> list[ModuleInMix]:
@@ -170,7 +184,6 @@ def _in_mix(config: Config, file: ModuleFile, options: MixOptions) -> ModuleInMi
     limit = use.max_bad_rows if use.max_bad_rows is not None else module.max_bad_rows
     return ModuleInMix(
         file=file,
-        weight=config.weight(module.name),
         on_bad_row=policy or "fail",
         max_bad_rows=limit,
     )

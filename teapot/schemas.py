@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache
@@ -100,6 +101,9 @@ def _sentence(error: ValidationError) -> str:
         return "an item stands twice"
     number_for_text = keyword == "type" and isinstance(error.instance, int | Decimal)
     hint = " (put it in quotes)" if number_for_text and error.validator_value == "string" else ""
+    schema = error.schema if isinstance(error.schema, Mapping) else {}
+    if hint and not re.search(schema.get("pattern", ""), str(error.instance)):
+        return f"found {shown(error.instance)}, expected {schema.get('title', 'text')}"
     return f"found {shown(error.instance)}, expected {_expected(error)}{hint}"
 
 

@@ -24,7 +24,7 @@ from teapot.manifestfile import (
     stated_recipe_sha256,
 )
 from teapot.model.manifest import DataFile, LedgerFile, Manifest
-from teapot.model.recipe import Recipe, RecipeModule, RecipeSource
+from teapot.model.recipe import Recipe, RecipeGroup, RecipeModule, RecipeSource
 from teapot.model.report import Amount, ModuleReport
 from teapot.names import file_fault
 from teapot.schemas import schema_text
@@ -386,6 +386,7 @@ _COMPOSITION = ("predicate", "teapot_composition")
         (Recipe, _schema("recipe"), set()),
         (RecipeModule, _schema("recipeModule"), set()),
         (RecipeSource, _schema("recipeSource"), set()),
+        (RecipeGroup, _schema("recipe", "groups")["items"], set()),
         (ModuleReport, _schema(*_COMPOSITION, "modules")["items"], set()),
         (Amount, _schema("amount"), set()),
         (LedgerFile, _schema(*_COMPOSITION, "ledger"), set()),

@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from teapot import scratch
+from teapot.amounts import Usable, solve
 from teapot.equals import are_among
 from teapot.index import ENTRY, NO_RECORD, SPOOLED, RecordIndex
-from teapot.mixing import Mix, RecordLines, plan_mix, rank_order
+from teapot.mixing import LinesOf, Mix, RecordLines, plan_mix, rank_order
+from teapot.model.amount import Asked, AskedMix
 from teapot.model.config import Duplicates
 from teapot.ordering import DRAW_LABEL, Ranker
 
@@ -62,6 +64,17 @@ def _digest(text: str) -> bytes:
     return sha256(text.encode()).digest()
 
 
+def by_weight(weights: Mapping[str, Decimal]) -> LinesOf:
+    """Return what gives each module the lines of its weight."""
+
+    def lines_of(usable: Mapping[str, Usable]) -> Mapping[str, int]:
+        lines = solve(AskedMix(modules={m: Asked(weight=weights[m]) for m in usable}), usable)
+        assert not isinstance(lines, tuple)
+        return lines
+
+    return lines_of
+
+
 def _entries(records: Sequence[tuple[str, Row]]) -> NDArray[Any]:
     """Return what stands in an index of records, whose lines are their module, content and id."""
     entries = numpy.zeros(len(records), dtype=ENTRY)
@@ -84,7 +97,7 @@ def _plan(
             index.begin_source(name)
             index.extend(_entries([(name, row) for row in rows]), ["MIT"])
             index.end_module(name)
-        mix = plan_mix(index, weights, seed=seed, duplicates=duplicates)
+        mix = plan_mix(index, by_weight(weights), seed=seed, duplicates=duplicates)
     occurrences = mix.occurrences.tolist()
     lines = [
         Line(module=records[record][0], row=records[record][1], occurrence=occurrences[record])
@@ -325,7 +338,7 @@ def test_a_module_without_a_usable_record_gives_no_line() -> None:
             index.extend(part, [])
             index.end_module(name)
         weights = dict.fromkeys(index.spans, Decimal("1.5"))
-        mix = plan_mix(index, weights, seed=SEED, duplicates=DROP)
+        mix = plan_mix(index, by_weight(weights), seed=SEED, duplicates=DROP)
     assert len(mix.order) == 0 == mix.duplicate_groups
     assert [share.lines for share in mix.shares.values()] == [0, 0, 0]
     assert {share.cutoff for share in mix.shares.values()} == {None}
@@ -338,7 +351,7 @@ def test_a_row_without_a_record_is_nobodys_twin() -> None:
         index.begin_source("m")
         index.extend(entries, ["MIT"])
         index.end_module("m")
-        mix = plan_mix(index, {"m": Decimal(1)}, seed=SEED, duplicates=DROP)
+        mix = plan_mix(index, by_weight({"m": Decimal(1)}), seed=SEED, duplicates=DROP)
     assert mix.twins[0] == -1
     assert 0 not in mix.order
     assert (mix.duplicate_groups, mix.duplicate_records, len(mix.order)) == (1, 1, 1)

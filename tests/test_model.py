@@ -172,9 +172,12 @@ def _recipe() -> Recipe:
 
 def test_a_recipes_digest_is_that_of_its_canonical_json() -> None:
     recipe = _recipe()
-    text = json.dumps(
-        dataclasses.asdict(recipe), sort_keys=True, ensure_ascii=False, separators=(",", ":")
-    )
+    value = dataclasses.asdict(recipe)
+    for part, keys in ((value, {"amounts", "groups"}),
+                       (value["modules"][0], {"amount", "max_repeat", "curation"})):  # fmt: skip
+        for key in keys:  # what is younger than the format is left out where it says nothing
+            assert not part.pop(key)
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     assert recipe.sha256() == sha256(text.encode()).hexdigest()
 
 

@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from teapot.errors import UsageError
-from teapot.model import base, config, module, record, verdict
+from teapot.model import amount, base, config, module, record, verdict
 from teapot.repairs import REPAIRS
 from teapot.schemas import SCHEMAS, schema_text
 
@@ -103,6 +103,8 @@ def test_objects_with_named_properties_admit_no_others(name: str) -> None:
         (config.Eval, _object("config", "eval")),
         (config.Expect, _object("config", "expect")),
         (config.Duplicates, _object("config", "duplicates", 1)),
+        (amount.WholeMix, _object("config", "amounts")),
+        (amount.Group, _object("config", "groups")["additionalProperties"]),
         (module.Module, _object("module")),
         (module.SourceSpec, _object("module", "sources")["items"]),
         (module.FieldMap, _object("module", "fields")),

@@ -48,7 +48,7 @@ def _lines(found: Explanation) -> list[str]:
     lines = [
         f"{found.id or 'a row without an id'}: {_fate(found)}",
         f"  row        {found.row} of {found.source} ({found.uri}{revision})",
-        f"  module     {found.module} {found.version}, weight {found.weight}",
+        f"  module     {found.module} {found.version}, {_asked(found)}",
     ]
     if found.license:
         lines.append(f"  licence    {found.license}")
@@ -77,5 +77,12 @@ def _fate(found: Explanation) -> str:
         word = "line" if len(found.lines) == 1 else "lines"
         return f"in the mix, on {word} {', '.join(map(str, found.lines))}"
     if found.reason == "not-drawn":
-        return f"usable, but not drawn: weight {found.weight} takes the lowest draw ranks only"
+        return f"usable, but not drawn: {_asked(found)} takes the lowest draw ranks only"
     return f"dropped ({found.reason}): {found.detail}"
+
+
+def _asked(found: Explanation) -> str:
+    """Return what was asked of the module, and what an amount other than a weight came to."""
+    if found.weight is not None:
+        return found.asked
+    return f"{found.asked} ({found.module_lines:,} lines of {found.usable:,} usable records)"

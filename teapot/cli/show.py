@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from teapot.model.report import CurationReport, MixReport
+    from teapot.model.report import CurationReport, MixReport, ModuleReport
     from teapot.model.verification import CheckResult, Verification
 
 _WIDTH_IN_A_PIPE = 120
@@ -123,19 +123,19 @@ def result_lines(result: CheckResult) -> list[str]:
 
 
 def _modules(report: MixReport) -> Table:
-    from teapot.model.report import decimal_text
     from teapot.reporting import share_of
 
     tokens = report.total.tokens
     last = ">tokens %" if tokens is not None else ">chars %"
-    table = plain_table("module", ">weight", ">read", ">dropped", ">usable", ">lines", ">rows %",
+    asked = (">asked", ">realised") if report.has_amounts else (">weight",)
+    table = plain_table("module", *asked, ">read", ">dropped", ">usable", ">lines", ">rows %",
                         last, ">unused")  # fmt: skip
     for module in report.modules:
         part, whole = module.characters, report.total.characters
         if module.tokens is not None and tokens is not None:
             part, whole = module.tokens, tokens
         table.add_row(
-            cell(module.name), decimal_text(module.weight), f"{module.read:,}",
+            cell(module.name), *_asked(report, module), f"{module.read:,}",
             f"{sum(module.dropped.values()):,}", f"{module.usable:,}", f"{module.lines:,}",
             str(share_of(module.lines, report.total.lines)), str(share_of(part, whole)),
             f"{module.unused:,}",
@@ -144,9 +144,16 @@ def _modules(report: MixReport) -> Table:
     sums = [sum(getattr(module, key) for module in report.modules) for key in ("read", "usable")]
     dropped = sum(sum(module.dropped.values()) for module in report.modules)
     unused = sum(module.unused for module in report.modules)
-    table.add_row("all", "", f"{sums[0]:,}", f"{dropped:,}", f"{sums[1]:,}",
+    table.add_row("all", *("" for _ in asked), f"{sums[0]:,}", f"{dropped:,}", f"{sums[1]:,}",
                   f"{report.total.lines:,}", "100.0", "100.0", f"{unused:,}")  # fmt: skip
     return table
+
+
+def _asked(report: MixReport, module: ModuleReport) -> tuple[str, ...]:
+    """Return what was asked of a module, beside it what it came to where it may be no weight."""
+    if report.has_amounts:
+        return cell(module.asked), cell(report.realised(module))
+    return (module.weight_text,)
 
 
 def _licenses(report: MixReport) -> Table:

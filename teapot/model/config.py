@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Literal
+
+from teapot.model.amount import Asked, AskedMix, Group, WholeMix, quantity, share_of_text
 
 BadRowPolicy = Literal["fail", "drop"]
 DuplicatePolicy = Literal["keep", "drop"]
@@ -29,10 +32,14 @@ class Base:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModuleUse:
-    """One module's place in a mix; `repeat` is None where `training.weights` decides."""
+    """One module's place in a mix; `training.weights` decides where it names no amount itself."""
 
     enabled: bool = True
     repeat: Decimal | None = None
+    rows: int | None = None
+    share: Fraction | None = None
+    tokens: int | None = None
+    max_repeat: Decimal | None = None
     on_bad_row: BadRowPolicy | None = None
     max_bad_rows: int | None = None
 
@@ -138,6 +145,8 @@ class Config:
     max_bad_rows: int | None = None
     checks: tuple[str, ...] = ()
     tokenizer: str | None = None
+    amounts: WholeMix = field(default_factory=WholeMix)
+    groups: Mapping[str, Group] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Config:
@@ -158,6 +167,27 @@ class Config:
             use.repeat if use.repeat is not None else self.training.weights.get(module, Decimal(1))
         )
 
+    def asked_mix(self) -> AskedMix:
+        """Return what is asked of all modules that are on."""
+        names = [name for name in sorted(self.modules) if self.weight(name) > 0]
+        return AskedMix(
+            modules={name: self._asked(name) for name in names},
+            groups=self.groups,
+            whole=self.amounts,
+            seed=self.training.seed,
+        )
+
+    def _asked(self, module: str) -> Asked:
+        use = self.modules[module]
+        groups = [name for name, group in self.groups.items() if module in group.modules]
+        if groups:
+            return Asked(group=groups[0], max_repeat=use.max_repeat)
+        if use.rows is None and use.share is None and use.tokens is None:
+            return Asked(weight=self.weight(module), max_repeat=use.max_repeat)
+        return Asked(
+            rows=use.rows, share=use.share, tokens=use.tokens, max_repeat=use.max_repeat
+        )  # fmt: skip
+
 
 def decimal_of(value: int | Decimal | str) -> Decimal:
     """Return a number that may be written as text (`2e-4` is text in YAML 1.1) exactly."""
@@ -176,7 +206,24 @@ def _module_use(value: bool | Mapping[str, Any]) -> ModuleUse:
         made["repeat"] = made.pop("weight")
     if "repeat" in made:
         made["repeat"] = decimal_of(made["repeat"])
-    return ModuleUse(**made)
+    if "max_repeat" in made:
+        made["max_repeat"] = decimal_of(made["max_repeat"])
+    if "share" in made:
+        made["share"] = share_of_text(made["share"])
+    return ModuleUse(**_whole_numbers(made))
+
+
+def _whole_numbers(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping whose `rows` and `tokens`, such as 2M, are numbers."""
+    counts = {key: int(quantity(value[key])) for key in ("rows", "tokens") if key in value}
+    return {**value, **counts}
+
+
+def _group(value: Mapping[str, Any]) -> Group:
+    made = {**_whole_numbers(value), "modules": tuple(sorted(value["modules"]))}
+    if "temperature" in made:
+        made["temperature"] = decimal_of(made["temperature"])
+    return Group(**made)
 
 
 def _curations(value: Mapping[str, Any]) -> Mapping[str, CurationUse]:
@@ -251,4 +298,6 @@ _SECTIONS: Mapping[str, Any] = {
     "curations": _curations,
     "expect": lambda value: Expect(**value),
     "duplicates": _duplicates,
+    "amounts": lambda value: WholeMix(**_whole_numbers(value)),
+    "groups": lambda value: {name: _group(group) for name, group in value.items()},
 }

@@ -21,7 +21,6 @@ from teapot.model.report import (
     MixReport,
     ModuleReport,
     SourceReport,
-    decimal_text,
 )
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -146,7 +145,7 @@ class Manifest:
                 "records": self.report.duplicate_records,
             },
             "licenses": {name: asdict(part) for name, part in self.report.licenses.items()},
-            "modules": [_module(module) for module in self.report.modules],
+            "modules": [module.to_dict() for module in self.report.modules],
             "seed": self.recipe.seed,
             "tokenizer": self.tokenizer,
         }
@@ -170,16 +169,13 @@ def _dependency(source: SourceReport) -> dict[str, Any]:
     }
 
 
-def _module(module: ModuleReport) -> dict[str, Any]:
-    value = {**asdict(module), "weight": decimal_text(module.weight)}
-    if module.curation is None:  # a manifest without verdicts is what it was before there were any
-        del value["curation"]
-    return value
-
-
 def _module_report(value: Mapping[str, Any]) -> ModuleReport:
-    curation = CurationReport(**value["curation"]) if "curation" in value else None
-    return ModuleReport(**{**value, "weight": Decimal(value["weight"]), "curation": curation})
+    read = dict(value)
+    if "weight" in read:
+        read["weight"] = Decimal(read["weight"])
+    if "curation" in read:
+        read["curation"] = CurationReport(**read["curation"])
+    return ModuleReport(**read)
 
 
 def _report(

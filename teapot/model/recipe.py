@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from typing import Any
 
 from teapot.canonical import dumps
 from teapot.digest import sha256_hex
+from teapot.model.amount import Asked, AskedMix, Group, WholeMix, share_of_text
 
 FORMAT = "teapot/recipe/v1"
 
@@ -43,6 +45,7 @@ class RecipeCuration:
 class RecipeModule:
     """What of a module and its use decides which bytes it gives; `weight` is decimal text.
 
+    A module has a weight, or under `amount` another one: rows, tokens, share or group, as text.
     `languages` are what the module declares of its rows, as BCP 47 tags. They decide no byte; the
     recipe has them for the model's card, and leaves them out where there are none, so manifests
     that are older than they still come back to the byte. So it does with `curation`.
@@ -50,7 +53,6 @@ class RecipeModule:
 
     name: str
     version: str
-    weight: str
     license: str
     fields: dict[str, str | None]
     ignore_message_keys: tuple[str, ...]
@@ -63,12 +65,29 @@ class RecipeModule:
     max_bad_rows: int | None
     sources: tuple[RecipeSource, ...]
     languages: tuple[str, ...] = ()
+    weight: str | None = None
+    amount: dict[str, str] | None = None
+    max_repeat: str | None = None
     curation: RecipeCuration | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RecipeGroup:
+    """Modules that share `rows` lines; numbers are text, and `rows` is None where it was silent."""
+
+    name: str
+    modules: tuple[str, ...]
+    temperature: str
+    rows: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """Everything that decides the bytes of a data file; `licenses` is `all` or the allowed ids."""
+    """Everything that decides the bytes of a data file; `licenses` is `all` or the allowed ids.
+
+    `amounts` says what shares are of, and by which `tokenizer` tokens were counted, as text; it and
+    `groups` are left out where they are empty, as each module's keys are which it does not have.
+    """
 
     format: str
     seed: int
@@ -79,6 +98,8 @@ class Recipe:
     include_reasoning: bool
     max_bad_rows: int | None
     modules: tuple[RecipeModule, ...]
+    amounts: dict[str, str] | None = None
+    groups: tuple[RecipeGroup, ...] = ()
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Recipe:
@@ -90,22 +111,65 @@ class Recipe:
                 "licenses": licenses if isinstance(licenses, str) else tuple(licenses),
                 "prefer": tuple(value["prefer"]),
                 "modules": tuple(_module(module) for module in value["modules"]),
+                "groups": tuple(
+                    RecipeGroup(**{**group, "modules": tuple(group["modules"])})
+                    for group in value.get("groups", ())
+                ),
             }
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as JSON values."""
         made = asdict(self)
+        _leave_out(made, "amounts", "groups")
         for module in made["modules"]:
-            if not module["languages"]:
-                del module["languages"]
-            if module["curation"] is None:
-                del module["curation"]
+            _leave_out(module, "languages", "weight", "amount", "max_repeat", "curation")
+        for group in made.get("groups", ()):
+            _leave_out(group, "rows")
         return made
+
+    def asked(self) -> AskedMix:
+        """Return how much it asks of each module."""
+        whole = self.amounts or {}
+        return AskedMix(
+            modules={module.name: _asked(module) for module in self.modules},
+            groups={
+                group.name: Group(
+                    modules=group.modules, temperature=Decimal(group.temperature),
+                    rows=None if group.rows is None else int(group.rows),
+                )
+                for group in self.groups
+            },
+            whole=WholeMix(
+                rows=int(whole["rows"]) if "rows" in whole else None,
+                tokens=int(whole["tokens"]) if "tokens" in whole else None,
+                share_of="tokens" if whole.get("share_of") == "tokens" else "rows",
+            ),
+            seed=self.seed,
+        )  # fmt: skip
 
     def sha256(self) -> str:
         """Return the SHA-256 of the recipe's canonical JSON as 64 hex digits."""
         return sha256_hex(dumps(self.to_dict()))
+
+
+def _leave_out(value: dict[str, Any], *keys: str) -> None:
+    """Remove keys that say nothing, so that recipes without them are what they always were."""
+    for key in keys:
+        if not value[key]:
+            del value[key]
+
+
+def _asked(module: RecipeModule) -> Asked:
+    amount = module.amount or {}
+    return Asked(
+        weight=None if module.weight is None else Decimal(module.weight),
+        rows=int(amount["rows"]) if "rows" in amount else None,
+        tokens=int(amount["tokens"]) if "tokens" in amount else None,
+        share=share_of_text(amount["share"]) if "share" in amount else None,
+        group=amount.get("group"),
+        max_repeat=None if module.max_repeat is None else Decimal(module.max_repeat),
+    )
 
 
 def _module(value: Mapping[str, Any]) -> RecipeModule:

@@ -40,11 +40,14 @@ class CurationReport:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModuleReport:
-    """One module's part. Always: read = kept + unused + sum(dropped)."""
+    """One module's part. Always: read = kept + unused + sum(dropped).
+
+    `weight` or `amount` is what was asked for; `usable_tokens` are counted where lines follow from
+    them. What is None of these, or of `curation`, is left out of a manifest.
+    """
 
     name: str
     version: str
-    weight: Decimal
     read: int
     dropped: Mapping[str, int]
     repaired: Mapping[str, int]
@@ -55,7 +58,27 @@ class ModuleReport:
     characters: int
     tokens: int | None
     cutoff: str | None
+    weight: Decimal | None = None
+    amount: str | None = None
+    usable_tokens: int | None = None
     curation: CurationReport | None = None
+
+    @property
+    def asked(self) -> str:
+        """Return what was asked for in words: `weight 0.3`, `500 rows`, `10% of rows`."""
+        return self.amount or f"weight {self.weight_text}"
+
+    @property
+    def weight_text(self) -> str:
+        """Return the weight as decimal text, empty where another amount was asked for."""
+        return "" if self.weight is None else decimal_text(self.weight)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON values; decimals become text."""
+        made = asdict(self)
+        made["weight"] = self.weight_text or None
+        optional = "weight", "amount", "usable_tokens", "curation"
+        return {key: made[key] for key in made if key not in optional or made[key] is not None}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,14 +102,38 @@ class MixReport:
     duplicate_records: int
     warnings: tuple[str, ...]
 
+    @property
+    def has_amounts(self) -> bool:
+        """Tell whether any module was asked for otherwise than by a weight."""
+        return any(module.amount is not None for module in self.modules)
+
+    def realised(self, module: ModuleReport) -> str:
+        """Return what a module came to, in the unit that it was asked for in."""
+        if module.amount is None:
+            return f"{decimal_text(_ratio(module.lines, module.usable, 4))} of usable"
+        if module.amount.endswith(" of tokens"):
+            part = _ratio(100 * (module.tokens or 0), self.total.tokens or 0, 4)
+            return f"{decimal_text(part)}% of tokens"
+        if module.amount.endswith(" tokens"):
+            return f"{module.tokens} tokens"
+        if module.amount.endswith(" of rows"):
+            part = _ratio(100 * module.lines, self.total.lines, 4)
+            return f"{decimal_text(part)}% of rows"
+        return f"{module.lines} rows"
+
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON values; decimals become text."""
         value: dict[str, Any] = asdict(self)
-        for module in value["modules"]:
-            module["weight"] = decimal_text(module["weight"])
-            if module["curation"] is None:
-                del module["curation"]
+        value["modules"] = [module.to_dict() for module in self.modules]
         return value
+
+
+def _ratio(part: int, whole: int, places: int) -> Decimal:
+    """Return part / whole to so many places, half up, in whole numbers."""
+    if not whole:
+        return Decimal(0)
+    scale = int(10**places)
+    return Decimal((2 * part * scale + whole) // (2 * whole)).scaleb(-places)
 
 
 def decimal_text(number: Decimal) -> str:

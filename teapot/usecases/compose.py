@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from teapot.amounts import Usable, solve
 from teapot.checks.builtin import builtin_checks
 from teapot.contents import ContentsFacts
 from teapot.digest import sha256_hex
 from teapot.emit import contents_of, gathered, write_data
-from teapot.errors import DataError, ExpectationError, Problem, UsageError, counted
+from teapot.errors import ConfigError, DataError, ExpectationError, Problem, UsageError, counted
 from teapot.files import OutputPaths, Stage, recover, staged
 from teapot.index import RecordIndex
 from teapot.interfaces import Check
@@ -109,6 +111,11 @@ class _Run:
     options: MixOptions
     tokens: TokenCounter | None
 
+    @property
+    def tokenizer(self) -> str | None:
+        """Return the SHA-256 of the tokenizer, where one counts."""
+        return None if self.tokens is None else self.tokens.sha256
+
 
 def plan(
     config: str | Path,
@@ -141,7 +148,7 @@ def plan(
     return Plan(
         name=run.resolved.file.name,
         config=run.resolved.file.path,
-        recipe=make_recipe(run.resolved, found),
+        recipe=make_recipe(run.resolved, found, tokenizer=run.tokenizer),
         report=report,
     )
 
@@ -241,10 +248,10 @@ def _write_data_and_ledger(
             contents_root=contents.merkle_root, shards=data.shards,
         ),
         ledger=LedgerFile(name=paths.ledger.name, rows=rows.rows, rows_sha256=rows.rows_sha256),
-        recipe=make_recipe(run.resolved, found),
+        recipe=make_recipe(run.resolved, found, tokenizer=run.tokenizer),
         report=report,
         versions=_versions(found),
-        tokenizer=run.tokens.sha256 if run.tokens else None,
+        tokenizer=run.tokenizer,
     )  # fmt: skip
 
 
@@ -370,11 +377,23 @@ def _cache(options: MixOptions) -> PartCache | None:
 def _mix(run: _Run, index: RecordIndex, folder: Path | None = None) -> Mix:
     return plan_mix(
         index,
-        {module.name: module.weight for module in run.resolved.modules},
+        partial(_lines_of, run.resolved),
         seed=run.resolved.config.training.seed,
         duplicates=run.resolved.config.duplicates,
         folder=folder,
     )
+
+
+def _lines_of(resolved: ResolvedMix, usable: Mapping[str, Usable]) -> Mapping[str, int]:
+    """Return the lines of each module.
+
+    Raises:
+        ConfigError: what was asked for cannot be had; every conflict is named.
+    """
+    found = solve(resolved.asked, usable)
+    if isinstance(found, tuple):
+        raise ConfigError(*(resolved.file.problem(part.path, part.told) for part in found))
+    return found
 
 
 def _unexpected(resolved: ResolvedMix, report: MixReport) -> Problem | None:

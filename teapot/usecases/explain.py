@@ -29,13 +29,17 @@ RowKey = tuple[str, str, int]
 class Explanation:
     """What became of one input row, and by which values.
 
-    `draw_rank` is compared with `cutoff`: a row enters by the fraction of its module's weight when
-    its rank is not above it. `order_rank` of copy 0 places its first line. Ranks are hex.
+    `asked` of the module's `usable` records came to `module_lines`. `draw_rank` is compared with
+    `cutoff`: a row enters by the lines beyond whole copies when its rank is not above it.
+    `order_rank` of copy 0 places its first line. Ranks are hex.
     """
 
     module: str
     version: str
-    weight: str
+    weight: str | None
+    asked: str
+    usable: int
+    module_lines: int
     source: str
     uri: str
     revision: str | None
@@ -130,7 +134,7 @@ class _Explainer:
         self._seed = int(recipe["seed"])
         self._recipes = {module["name"]: module for module in recipe["modules"]}
         reports = predicate["teapot_composition"]["modules"]
-        self._cutoffs = {module["name"]: module["cutoff"] for module in reports}
+        self._reports = {module["name"]: module for module in reports}
 
     def answers(self, queries: Sequence[str]) -> list[Answer]:
         """Answer every query, or fail naming those that no row answers to."""
@@ -171,28 +175,30 @@ class _Explainer:
             yield find_rows(ledger, "lines", holds_any(set(_lines_with(self._data, query))))
 
     def _explained(self, row: LedgerRow) -> Explanation:
-        module = self._recipes[row["module"]]
+        module, report = self._recipes[row["module"]], self._reports[row["module"]]
         source = next(part for part in module["sources"] if part["id"] == row["source"])
         usable = row["occurrence"] is not None
-        draw, order = self._ranks(row, module) if usable else (None, None)
+        draw, order = self._ranks(row, report) if usable else (None, None)
         checks = ["schema", "license"]
         checks += [check.name for check in builtin_checks(module["max_length"])]
         return Explanation(
-            module=row["module"], version=module["version"], weight=module["weight"],
+            module=row["module"], version=module["version"], weight=module.get("weight"),
+            asked=report.get("amount") or f"weight {module.get('weight')}",
+            usable=report["usable"], module_lines=report["lines"],
             source=row["source"], uri=source["uri"], revision=source["revision"],
             row=row["row"], id=row["id"], license=row["license"],
             content_digest=row["content_digest"], fate=row["fate"], reason=row["reason"],
             detail=row["detail"], repairs=tuple(row["repairs"]),
             digest_before=row["digest_before"],
             checks_passed=(*checks, *module["checks"]) if usable else (),
-            draw_rank=draw, cutoff=self._cutoffs[row["module"]], order_rank=order,
+            draw_rank=draw, cutoff=report["cutoff"], order_rank=order,
             lines=tuple(row["lines"]),
         )  # fmt: skip
 
-    def _ranks(self, row: LedgerRow, module: Mapping[str, Any]) -> tuple[str, str]:
-        """Return the rank that the row's fraction was drawn by, and the order rank of copy 0."""
+    def _ranks(self, row: LedgerRow, report: Mapping[str, Any]) -> tuple[str, str]:
+        """Return the rank of the copy that not every row has, and the order rank of copy 0."""
         digest, occurrence = bytes.fromhex(row["content_digest"]), row["occurrence"]
-        whole = int(str(module["weight"]).partition(".")[0])
+        whole = report["lines"] // max(report["usable"], 1)
         draw = Ranker(DRAW_LABEL, self._seed, row["module"]).rank(digest, occurrence, whole)
         order = Ranker(ORDER_LABEL, self._seed, row["module"]).rank(digest, occurrence)
         return draw.hex(), order.hex()

@@ -12,8 +12,10 @@ from teapot.configfile import SUFFIX, ConfigFile, load_config
 from teapot.errors import ConfigError, OutputError, Problem, TeapotError, UsageError
 from teapot.files import OutputPaths, write_atomically
 from teapot.interfaces import Progress, Trainer, silent
+from teapot.model.amount import AskedMix
 from teapot.model.config import Config
 from teapot.model.recipe import Recipe
+from teapot.model.report import decimal_text
 from teapot.model.trainplan import Hyperparameters, TrainPlan
 from teapot.modelfiles import ModelFiles, ModelName, open_model
 from teapot.usecases.targets import compositions_of
@@ -131,15 +133,58 @@ def config_differences(config: Config, recipe: Recipe) -> list[str]:
         checks,
         tuple(name for name in checks if all(name in module.checks for module in recipe.modules)),
     )
-    asked = {name: config.weight(name) for name in config.modules}
-    made = {module.name: Decimal(module.weight) for module in recipe.modules}
-    for name in sorted(asked.keys() | made.keys()):
-        pairs[f"weight of {name}"] = asked.get(name, Decimal(0)), made.get(name, Decimal(0))
+    pairs |= _amount_pairs(config.asked_mix(), recipe.asked())
     return [
         f"{key}: the config says {_shown(ours)}, the composition was made with {_shown(theirs)}"
         for key, (ours, theirs) in pairs.items()
         if ours != theirs
     ]
+
+
+def _amount_pairs(ours: AskedMix, theirs: AskedMix) -> dict[str, tuple[object, object]]:
+    """Return what is asked of each module, by the config and by the recipe; off is weight 0."""
+    pairs: dict[str, tuple[object, object]] = {}
+    for name in sorted(ours.modules.keys() | theirs.modules.keys()):
+        weights = [
+            side.modules[name].weight if name in side.modules else Decimal(0)
+            for side in (ours, theirs)
+        ]
+        if None in weights:
+            pairs[f"amount of {name}"] = _amount(ours, name), _amount(theirs, name)
+        else:
+            pairs[f"weight of {name}"] = weights[0], weights[1]
+        pairs[f"max_repeat of {name}"] = _cap(ours, name), _cap(theirs, name)
+    pairs["amounts"] = _whole(ours), _whole(theirs)
+    for name in sorted(ours.groups.keys() | theirs.groups.keys()):
+        pairs[f"groups.{name}"] = _group(ours, name), _group(theirs, name)
+    return pairs
+
+
+def _amount(asked: AskedMix, name: str) -> str:
+    if name not in asked.modules:
+        return "off"
+    return asked.told(name) or f"weight {asked.modules[name].weight}"
+
+
+def _cap(asked: AskedMix, name: str) -> Decimal | None:
+    return asked.modules[name].max_repeat if name in asked.modules else None
+
+
+def _whole(asked: AskedMix) -> str:
+    if not asked.has_shares:
+        return "no shares"
+    given = asked.whole.rows if asked.whole.share_of == "rows" else asked.whole.tokens
+    return (
+        f"shares of {asked.whole.share_of if given is None else f'{given} {asked.whole.share_of}'}"
+    )
+
+
+def _group(asked: AskedMix, name: str) -> tuple[str, ...]:
+    group = asked.groups.get(name)
+    if group is None:
+        return ()
+    rows = "" if group.rows is None else f", {group.rows} rows"
+    return (*group.modules, f"temperature {decimal_text(group.temperature)}{rows}")
 
 
 def _shown(value: object) -> str:
