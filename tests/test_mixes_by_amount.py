@@ -148,6 +148,17 @@ def test_engine_threads_shards_and_memory_change_no_byte(
         compose(path, shards=1)
 
 
+def test_what_was_judged_before_gives_the_same_bytes(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = compose(write(project, BY_TOKENS), keep_parts=False).paths.manifest.read_bytes()
+    monkeypatch.setattr("teapot.partcache.LEAST_BYTES", 1)
+    for _ in range(2):
+        made = compose(write(project, BY_TOKENS), cache=project / "cache")
+        assert made.paths.manifest.read_bytes() == wanted
+    assert [path for path in (project / "cache").rglob("*") if path.is_file()]
+
+
 def build(value: Any) -> Any:
     return value["predicate"]["buildDefinition"]["externalParameters"]["recipe"]
 
