@@ -255,10 +255,11 @@ def _over_cap(
         cap = MAX_REPEAT if amount.max_repeat is None else amount.max_repeat
         most = int(Fraction(cap) * usable[name].records // 1)
         if lines[name] > most:
+            raised = ", or raise max_repeat" if cap < MAX_REPEAT else ""
             told = (
                 f"{_asking(name, amount)} makes {lines[name]:,} lines of "
-                f"{usable[name].records:,} usable records, and max_repeat "
-                f"{decimal_text(cap)} allows {most:,}; ask for less, or raise max_repeat"
+                f"{usable[name].records:,} usable records, and max_repeat {decimal_text(cap)} "
+                f"allows {most:,}; ask for less{raised}"
             )
             yield Conflict(("modules", name, "max_repeat"), told)
 

@@ -283,7 +283,7 @@ def test_a_told_length_that_the_others_fit_is_no_contradiction() -> None:
          ["modules.a.max_repeat: modules.a.rows makes 41 lines of 10 usable records, and "
           "max_repeat 4 allows 40; ask for less, or raise max_repeat",
           "modules.b.max_repeat: modules.b.rows makes 10,001 lines of 10 usable records, and "
-          "max_repeat 1000 allows 10,000; ask for less, or raise max_repeat"]),
+          "max_repeat 1000 allows 10,000; ask for less"]),
         (mix({"a": Asked(group="g", max_repeat=Decimal(1)), "b": Asked(group="g")},
              groups={"g": Group(modules=("a", "b"), rows=22)}), usable(a=10, b=10),
          ["modules.a.max_repeat: groups.g makes 11 lines of 10 usable records, and max_repeat 1 "
@@ -301,6 +301,57 @@ def test_what_cannot_be_had_is_named_with_its_place(
     asked: AskedMix, given: dict[str, Usable], expected: list[str]
 ) -> None:
     assert told(asked, given) == expected
+
+
+AMOUNTS = st.one_of(
+    st.builds(lambda n: Asked(weight=n), st.decimals("0.01", 3, places=2)),
+    st.builds(lambda n, cap: Asked(rows=n, max_repeat=cap), st.integers(1, 99),
+              st.none() | st.decimals(0, 9, places=1)),
+    st.builds(lambda n: Asked(tokens=n), st.integers(1, 999)),
+    st.builds(lambda n: Asked(share=n), st.fractions(Fraction(1, 20), 1, max_denominator=20)),
+    st.just(Asked(group="g")),
+)  # fmt: skip
+USABLE = st.builds(lambda n, tokens: Usable(records=n, tokens=n * tokens),
+                   st.integers(0, 60), st.integers(0, 9))  # fmt: skip
+
+
+@given(
+    st.dictionaries(st.sampled_from(NAMES), AMOUNTS, min_size=1),
+    st.fixed_dictionaries(dict.fromkeys(NAMES, USABLE)),
+    st.builds(WholeMix, rows=st.none() | st.integers(1, 500),
+              tokens=st.none() | st.integers(1, 500), share_of=st.sampled_from(["rows", "tokens"])),
+    st.builds(lambda t, n: Group(modules=(), temperature=t, rows=n),
+              st.decimals("0.01", 9, places=2), st.none() | st.integers(1, 99)),
+)  # fmt: skip
+def test_an_answer_keeps_to_all_that_was_asked_or_there_is_none(
+    modules: dict[str, Asked], given: dict[str, Usable], whole: WholeMix, group: Group
+) -> None:
+    members = tuple(name for name, asked in modules.items() if asked.group)
+    made = Group(modules=members, temperature=group.temperature, rows=group.rows)
+    asked = mix(modules, groups={"g": made} if members else {}, whole=whole)
+    found = solve(asked, given)
+    if isinstance(found, tuple):
+        assert found
+        return
+    assert found.keys() == modules.keys()
+    length = sum(found.values())
+    for name, part in modules.items():
+        count, records = found[name], given[name].records
+        if part.weight is not None:
+            assert count == int(Fraction(part.weight) * records)
+        if part.rows is not None:
+            assert count == part.rows
+        if part.tokens is not None:
+            mean = Fraction(given[name].tokens, records)
+            assert abs(count * mean - part.tokens) <= mean / 2
+        if part.share is not None and whole.share_of == "rows":
+            assert abs(count - part.share * length) < 1 + part.share
+        assert count <= Fraction(part.max_repeat or (0 if part.max_repeat == 0 else 1000)) * records
+    if members:
+        wanted = made.rows or sum(given[name].records for name in members)
+        assert sum(found[name] for name in members) == wanted
+    if asked.has_shares and whole.share_of == "rows" and whole.rows is not None:
+        assert length == whole.rows
 
 
 @given(st.lists(st.integers(1, 100), min_size=2, max_size=6))

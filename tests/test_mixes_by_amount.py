@@ -19,9 +19,11 @@ from teapot.configfile import load_config
 from teapot.errors import ConfigError
 from teapot.manifestfile import read_manifest, recipe_faults
 from teapot.model.manifest import Manifest
+from teapot.model.recipe import Recipe
+from teapot.model.verification import Status
 from teapot.usecases.trainplan import config_differences
 from teapot.usecases.verify import VerifyOptions, verify
-from tests.support.compositions import compose, manifest_of
+from tests.support.compositions import compose, manifest_of, restate
 from tests.support.inline import inline_engine
 from tests.support.project import chat_row, chat_rows, write_module
 from tests.support.tokenizers import tokenizer_json
@@ -148,6 +150,17 @@ def test_engine_threads_shards_and_memory_change_no_byte(
         compose(path, shards=1)
 
 
+def test_what_was_judged_before_gives_the_same_bytes(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = compose(write(project, BY_TOKENS), keep_parts=False).paths.manifest.read_bytes()
+    monkeypatch.setattr("teapot.partcache.LEAST_BYTES", 1)
+    for _ in range(2):
+        made = compose(write(project, BY_TOKENS), cache=project / "cache")
+        assert made.paths.manifest.read_bytes() == wanted
+    assert [path for path in (project / "cache").rglob("*") if path.is_file()]
+
+
 def build(value: Any) -> Any:
     return value["predicate"]["buildDefinition"]["externalParameters"]["recipe"]
 
@@ -205,6 +218,22 @@ def test_tokens_that_do_not_follow_are_told(
     change(value)
     faults = list(recipe_faults(Manifest.from_dict(loads(dumps(value)))))
     assert [fault for fault in faults if fault.startswith(told)], faults
+
+
+def test_verify_finds_a_signed_manifest_that_says_another_amount(project: Path) -> None:
+    made = compose(write(project, BY_ROWS))
+
+    def lie(value: Any) -> None:
+        build(value)["modules"][0].update(amount={"rows": "54"})
+        counts(value, 0).update(amount="54 rows")
+        parameters = value["predicate"]["buildDefinition"]["externalParameters"]
+        parameters["recipe_sha256"] = Recipe.from_dict(parameters["recipe"]).sha256()
+
+    restate(made, lie)
+    (found,) = verify(made.paths.manifest, options=VerifyOptions(allow_unsigned=True))
+    wrong = {r.name: r.details for r in found.results if r.status == Status.FAULT}
+    assert list(wrong) == ["recipe"]
+    assert "t/a: 54 rows of 40 usable records gives 54 lines, stated are 55" in wrong["recipe"]
 
 
 def test_a_row_that_was_not_drawn_is_told_by_what_was_asked(project: Path) -> None:

@@ -75,8 +75,8 @@ class ModuleReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON values; decimals become text."""
-        made = asdict(self)
-        made["weight"] = self.weight_text or None
+        head = {"name": self.name, "version": self.version, "weight": None}
+        made = {**head, **asdict(self), "weight": self.weight_text or None}
         optional = "weight", "amount", "usable_tokens", "curation"
         return {key: made[key] for key in made if key not in optional or made[key] is not None}
 
