@@ -9,7 +9,7 @@ without fractions the result equals RFC 8785 wherever keys lie in the Basic Mult
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -41,6 +41,18 @@ def dumps_plain(value: Any) -> bytes:
     """
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except (TypeError, orjson.JSONEncodeError) as error:
+        raise CanonicalError(str(error)) from error
+
+
+def dumps_lines(values: Iterable[Any]) -> bytes:
+    """Return values that hold no fractions as JSON Lines, keys in their own order: to be parsed.
+
+    Raises:
+        CanonicalError: a string holds a lone surrogate, or an integer is beyond 64 bits.
+    """
+    try:
+        return b"".join([orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE) for value in values])
     except (TypeError, orjson.JSONEncodeError) as error:
         raise CanonicalError(str(error)) from error
 

@@ -33,8 +33,8 @@ LEAST_BYTES = 1 << 20
 MOST_BYTES = 4 << 30
 _JUDGES = (
     "canonical", "checks", "commonrow", "digest", "index", "licensing", "messages", "model",
-    "partmaker", "parts", "records", "repairs", "rowscan", "sources.jsonl", "thinking", "tokens",
-    "_rows",
+    "partmaker", "parts", "records", "repairs", "rowscan", "sources.jsonl", "sources.parquet",
+    "thinking", "tokens", "_rows",
 )  # fmt: skip
 _log = logging.getLogger(__name__)
 

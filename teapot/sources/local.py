@@ -51,11 +51,11 @@ def open_local(file: LocalFile, format_name: str | None = None) -> SourceReader:
     """
     from teapot.sources.csvfile import CsvReader
     from teapot.sources.jsonl import JsonlReader
-    from teapot.sources.parquet import ParquetReader
+    from teapot.sources.parquet import parquet_reader
     from teapot.sources.sqlite import SqliteReader
 
     readers: dict[str, Callable[[LocalFile], SourceReader]] = {
-        "jsonl": JsonlReader, "parquet": ParquetReader, "csv": CsvReader, "sqlite": SqliteReader,
+        "jsonl": JsonlReader, "parquet": parquet_reader, "csv": CsvReader, "sqlite": SqliteReader,
     }  # fmt: skip
     name = format_name or _format_of(file, frozenset(readers))
     if name not in readers:
