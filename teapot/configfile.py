@@ -62,7 +62,7 @@ def load_config(path: str | Path) -> ConfigFile:
 def _semantic_faults(value: dict[str, Any]) -> Iterator[tuple[Path_, str]]:
     modules = value["modules"]
     yield from _weight_faults(modules, value.get("training", {}).get("weights", {}))
-    yield from _license_faults(value["license"]["allowed"])
+    yield from _license_faults(value["license"])
     rate = value.get("training", {}).get("learning_rate")
     if rate is not None and decimal_of(rate) == 0:
         yield ("training", "learning_rate"), f"found {rate}, expected a positive number"
@@ -93,9 +93,16 @@ def _weight_faults(modules: dict[str, Any], weights: dict[str, Any]) -> Iterator
             yield ("modules", name), "both repeat and weight: they are one thing, say one"
 
 
-def _license_faults(allowed: Any) -> Iterator[tuple[Path_, str]]:
+def _license_faults(license_: dict[str, Any]) -> Iterator[tuple[Path_, str]]:
+    allowed = license_.get("allowed", ())
     if allowed == ALL_LICENSES:
+        if "profile" in license_:
+            told = "a profile beside allowed: all, which lets in every licence; remove one of them"
+            yield ("license", "profile"), told
         return
+    if not allowed and "profile" not in license_:
+        told = "the key allowed is missing, and so is profile; say one of them: SPDX ids, or"
+        yield ("license",), f"{told} `all`, or a profile such as permissive"
     for place, text in enumerate(allowed):
         parsed = parse_license(text)
         if isinstance(parsed, Fault):

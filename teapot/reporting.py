@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 
 from teapot.errors import counted
 from teapot.index import NO_RECORD, Entries
+from teapot.licenseterms import license_data
+from teapot.licensing import allowed_by
 from teapot.mixing import NO_TWIN, Mix
+from teapot.model.config import License
 from teapot.model.module import SourceSpec
-from teapot.model.recipe import FORMAT, Recipe, RecipeModule, RecipeSource
+from teapot.model.recipe import FORMAT, LicenseProfile, Recipe, RecipeModule, RecipeSource
 from teapot.model.report import Amount, MixReport, ModuleReport, SourceReport, decimal_text
 from teapot.resolve import ModuleInMix, ResolvedMix
 from teapot.survey import Survey
@@ -38,16 +41,26 @@ def report_mix(resolved: ResolvedMix, found: Survey, mix: Mix, *, tokens: bool) 
 def make_recipe(resolved: ResolvedMix, found: Survey) -> Recipe:
     """Return the recipe of a mix whose sources have been read."""
     config = resolved.config
+    allowed = allowed_by(config.license)
     return Recipe(
         format=FORMAT,
         seed=config.training.seed,
-        licenses="all" if config.license.allowed is None else config.license.allowed,
+        licenses="all" if allowed is None else allowed,
+        license_profile=_license_profile(config.license),
         duplicates=config.duplicates.policy,
         prefer=config.duplicates.prefer,
         strip_think=config.training.strip_think,
         include_reasoning=config.training.include_reasoning,
         max_bad_rows=config.max_bad_rows,
         modules=tuple(_recipe_module(resolved, module, found) for module in resolved.modules),
+    )
+
+
+def _license_profile(license_: License) -> LicenseProfile | None:
+    if not license_.profile:
+        return None
+    return LicenseProfile(
+        profile=license_.profile, named=license_.allowed or (), data=license_data().version
     )
 
 

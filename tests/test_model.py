@@ -172,9 +172,9 @@ def _recipe() -> Recipe:
 
 def test_a_recipes_digest_is_that_of_its_canonical_json() -> None:
     recipe = _recipe()
-    text = json.dumps(
-        dataclasses.asdict(recipe), sort_keys=True, ensure_ascii=False, separators=(",", ":")
-    )
+    value = dataclasses.asdict(recipe)
+    del value["license_profile"]  # which a recipe without one leaves out
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     assert recipe.sha256() == sha256(text.encode()).hexdigest()
 
 

@@ -38,9 +38,13 @@ class ModuleUse:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class License:
-    """Which licences may enter: SPDX ids, or None for every valid one (`allowed: all`)."""
+    """Which licences may enter: SPDX ids, or None for every valid one (`allowed: all`).
 
-    allowed: tuple[str, ...] | None
+    Those that pass every `profile` enter beside them.
+    """
+
+    allowed: tuple[str, ...] | None = ()
+    profile: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,10 +175,11 @@ def _module_use(value: bool | Mapping[str, Any]) -> ModuleUse:
 
 
 def _license(value: Mapping[str, Any]) -> License:
-    allowed = value["allowed"]
-    if allowed == ALL_LICENSES:
-        return License(allowed=None)
-    return License(allowed=tuple(sorted(set(allowed))))
+    made, allowed = dict(value), value.get("allowed", ())
+    profile = value.get("profile", ())
+    made["allowed"] = None if allowed == ALL_LICENSES else tuple(sorted(set(allowed)))
+    made["profile"] = (profile,) if isinstance(profile, str) else tuple(sorted(set(profile)))
+    return License(**made)
 
 
 def _hardware(value: Mapping[str, Any]) -> Hardware:

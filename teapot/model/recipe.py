@@ -57,8 +57,20 @@ class RecipeModule:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LicenseProfile:
+    """The profiles that `licenses` come from, beside those named, by which version of the data."""
+
+    profile: tuple[str, ...]
+    named: tuple[str, ...]
+    data: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """Everything that decides the bytes of a data file; `licenses` is `all` or the allowed ids."""
+    """Everything that decides the bytes of a data file; `licenses` is `all` or the allowed ids.
+
+    Where they come from a profile, `license_profile` says so; else it is left out.
+    """
 
     format: str
     seed: int
@@ -69,6 +81,7 @@ class Recipe:
     include_reasoning: bool
     max_bad_rows: int | None
     modules: tuple[RecipeModule, ...]
+    license_profile: LicenseProfile | None = None
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Recipe:
@@ -80,6 +93,7 @@ class Recipe:
                 "licenses": licenses if isinstance(licenses, str) else tuple(licenses),
                 "prefer": tuple(value["prefer"]),
                 "modules": tuple(_module(module) for module in value["modules"]),
+                "license_profile": _license_profile(value.get("license_profile")),
             }
         )
 
@@ -89,11 +103,21 @@ class Recipe:
         for module in made["modules"]:
             if not module["languages"]:
                 del module["languages"]
+        if self.license_profile is None:
+            del made["license_profile"]
         return made
 
     def sha256(self) -> str:
         """Return the SHA-256 of the recipe's canonical JSON as 64 hex digits."""
         return sha256_hex(dumps(self.to_dict()))
+
+
+def _license_profile(value: Mapping[str, Any] | None) -> LicenseProfile | None:
+    if value is None:
+        return None
+    return LicenseProfile(
+        profile=tuple(value["profile"]), named=tuple(value["named"]), data=value["data"]
+    )
 
 
 def _module(value: Mapping[str, Any]) -> RecipeModule:
