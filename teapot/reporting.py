@@ -7,8 +7,9 @@ from decimal import Decimal
 import numpy
 from numpy.typing import NDArray
 
-from teapot.errors import counted
+from teapot.errors import DataError, counted
 from teapot.index import NO_RECORD, Entries
+from teapot.licenseconflicts import license_conflicts, unknown_licenses
 from teapot.licenseterms import license_data
 from teapot.licensing import allowed_by
 from teapot.mixing import NO_TWIN, Mix
@@ -24,7 +25,11 @@ Counts = NDArray[numpy.int64]
 
 
 def report_mix(resolved: ResolvedMix, found: Survey, mix: Mix, *, tokens: bool) -> MixReport:
-    """Return the numbers of a mix; token counts are None unless a tokenizer counted."""
+    """Return the numbers of a mix; token counts are None unless a tokenizer counted.
+
+    Raises:
+        DataError: licences cannot be combined, and the config lets that fail the run.
+    """
     amounts = _Amounts(found, mix, tokens=tokens)
     modules = tuple(_module(module, found, mix, amounts) for module in resolved.modules)
     return MixReport(
@@ -34,7 +39,11 @@ def report_mix(resolved: ResolvedMix, found: Survey, mix: Mix, *, tokens: bool) 
         total=amounts.total(),
         duplicate_groups=mix.duplicate_groups,
         duplicate_records=mix.duplicate_records,
-        warnings=(*resolved.warnings, *_warnings(resolved, found, modules)),
+        warnings=(
+            *resolved.warnings,
+            *_warnings(resolved, found, modules),
+            *_license_warnings(resolved, amounts.modules_by_license()),
+        ),
     )
 
 
@@ -109,6 +118,15 @@ class _Amounts:
         }
         return {name: amount for name, amount in sorted(amounts.items()) if amount.lines}
 
+    def modules_by_license(self) -> dict[str, tuple[str, ...]]:
+        """Return the modules that have lines under each licence, where it has any."""
+        has_lines = self._sums[:, :, 0] > 0
+        return {
+            name: tuple(sorted({self._modules[place] for place in has_lines[:, code].nonzero()[0]}))
+            for code, name in enumerate(self._licenses)
+            if has_lines[:, code].any()
+        }
+
     def total(self) -> Amount:
         """Return what all lines amount to."""
         return self._amount(self._sums)
@@ -120,6 +138,23 @@ class _Amounts:
     def _amount(self, sums: Counts) -> Amount:
         lines, characters, tokens = sums.reshape(-1, 3).sum(axis=0).tolist()
         return Amount(lines=lines, characters=characters, tokens=tokens if self._tokens else None)
+
+
+def _license_warnings(
+    resolved: ResolvedMix, modules_by_license: dict[str, tuple[str, ...]]
+) -> list[str]:
+    """Return what is told of licences that cannot be combined.
+
+    Raises:
+        DataError: the config lets conflicts fail the run, and there are some.
+    """
+    found = license_conflicts(modules_by_license)
+    if resolved.config.license.conflicts == "fail":
+        found = found + unknown_licenses(modules_by_license)
+        if found:
+            place = "license", "conflicts"
+            raise DataError(*(resolved.file.problem(place, str(one)) for one in found))
+    return [str(one) for one in found]
 
 
 def _warnings(resolved: ResolvedMix, found: Survey, modules: tuple[ModuleReport, ...]) -> list[str]:

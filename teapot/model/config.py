@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 BadRowPolicy = Literal["fail", "drop"]
 DuplicatePolicy = Literal["keep", "drop"]
+ConflictPolicy = Literal["warn", "fail"]
 ALL_LICENSES = "all"
 
 
@@ -40,11 +41,13 @@ class ModuleUse:
 class License:
     """Which licences may enter: SPDX ids, or None for every valid one (`allowed: all`).
 
-    Those that pass every `profile` enter beside them.
+    Those that pass every `profile` enter beside them. `conflicts` says what becomes of a mix whose
+    licences cannot be combined.
     """
 
     allowed: tuple[str, ...] | None = ()
     profile: tuple[str, ...] = ()
+    conflicts: ConflictPolicy = "warn"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
