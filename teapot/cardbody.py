@@ -155,10 +155,16 @@ def _composition(manifest: Manifest) -> str:
          code(recipe[m.name].license)]
         for m in report.modules if m.name in recipe
     ]  # fmt: skip
-    licenses = [[code(name), f"{part.lines:,}"] for name, part in report.licenses.items()]
+    is_counted = report.total.tokens is not None
+    licenses = [
+        [code(name), f"{part.lines:,}", f"{part.tokens or 0 if is_counted else part.characters:,}"]
+        for name, part in report.licenses.items()
+    ]
     asked = [">asked", ">realised"] if report.has_amounts else [">weight"]
     by_module = _table(["module", "version", ">records", *asked, "licence"], modules)
-    by_license = _table(["licence", ">records"], licenses)
+    by_license = _table(
+        ["licence", ">records", ">tokens" if is_counted else ">characters"], licenses
+    )
     return (
         f"## Composition\n\n{by_module}\n\nA module's licence is that of its rows that name "
         f"none of their own. By the licence of each record:\n\n{by_license}"

@@ -71,7 +71,7 @@ def _semantic_faults(value: dict[str, Any]) -> Iterator[tuple[Path_, str]]:
     yield from _weight_faults(modules, weights)
     yield from _amount_faults(modules, value.get("amounts", {}))
     yield from _group_faults(modules, weights, value.get("groups", {}))
-    yield from _license_faults(value["license"]["allowed"])
+    yield from _license_faults(value["license"])
     rate = value.get("training", {}).get("learning_rate")
     if rate is not None and decimal_of(rate) == 0:
         yield ("training", "learning_rate"), f"found {rate}, expected a positive number"
@@ -162,9 +162,16 @@ def _amounts_of(use: Any) -> list[str]:
     return [key for key in keys if key in use] if isinstance(use, dict) else []
 
 
-def _license_faults(allowed: Any) -> Iterator[tuple[Path_, str]]:
+def _license_faults(license_: dict[str, Any]) -> Iterator[tuple[Path_, str]]:
+    allowed = license_.get("allowed", ())
     if allowed == ALL_LICENSES:
+        if "profile" in license_:
+            told = "a profile beside allowed: all, which lets in every licence; remove one of them"
+            yield ("license", "profile"), told
         return
+    if not allowed and "profile" not in license_:
+        told = "the key allowed is missing, and so is profile; say one of them: SPDX ids, or"
+        yield ("license",), f"{told} `all`, or a profile such as permissive"
     for place, text in enumerate(allowed):
         parsed = parse_license(text)
         if isinstance(parsed, Fault):

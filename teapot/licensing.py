@@ -2,20 +2,24 @@
 
 A missing, misspelt or `unknown` licence never passes, whatever is allowed. `all` means every
 licence of the SPDX list; a `LicenseRef-…` of one's own passes only where it is listed by name.
+Under a profile, what its data does not know is a fault, unless it is listed by name.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Protocol
 
+from teapot.licenseterms import license_data, passing
+from teapot.model.config import License
 from teapot.model.record import Fault
 
 _LICENSE_REF = re.compile(r"LicenseRef-[A-Za-z0-9.-]+")
+_WORD = re.compile(r"[A-Za-z0-9.+-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,21 @@ def parse_license(text: str) -> SpdxExpression | Fault:
     return _parse(text.strip())
 
 
+def allowed_by(license_: License) -> tuple[str, ...] | None:
+    """Return the ids that a config lets in, by name or profile, sorted; None for `all`."""
+    if license_.allowed is None or not license_.profile:
+        return license_.allowed
+    return tuple(sorted({*map(_normal, license_.allowed), *passing(license_.profile)}))
+
+
+def deprecated_in(text: str) -> Iterator[tuple[str, str]]:
+    """Yield each id in an expression that SPDX has given up, and what to write instead."""
+    known = {old.lower(): (old, new) for old, new in license_data().deprecated.items()}
+    for word in dict.fromkeys(_WORD.findall(text)):
+        if word.lower() in known:
+            yield known[word.lower()]
+
+
 class LicenseJudge(Protocol):
     """Says of a row's licence whether it may enter."""
 
@@ -50,11 +69,15 @@ class LicenseJudge(Protocol):
 class LicensePolicy:
     """Judges licences against the allowed ones; None allows every licence of the SPDX list.
 
-    `A OR B` enters if either does, `A AND B` only if both do.
+    `A OR B` enters if either does, `A AND B` only if both do. Under a `profile` what passes it
+    enters beside the allowed, and what nobody knows the terms of is a fault where it decides.
     """
 
-    def __init__(self, allowed: Iterable[str] | None) -> None:
+    def __init__(self, allowed: Iterable[str] | None, profile: tuple[str, ...] = ()) -> None:
         self._allowed = None if allowed is None else frozenset(map(_normal, allowed))
+        self._profile = profile
+        if profile:
+            self._allowed = (self._allowed or frozenset()) | passing(profile)
         self._verdicts: dict[object, LicenseVerdict | Fault] = {}
 
     def judge(self, license_text: object) -> LicenseVerdict | Fault:
@@ -72,22 +95,39 @@ class LicensePolicy:
         expression = parse_license(license_text)
         if isinstance(expression, Fault):
             return expression
-        return LicenseVerdict(expression.text, self._enters(expression.tree))
+        enters = self._enters(expression.tree)
+        if isinstance(enters, str):
+            return _unprofiled(enters, self._profile)
+        return LicenseVerdict(expression.text, enters)
 
-    def _enters(self, tree: Any) -> bool:
-        if tree.__class__.__name__ == "OR":
-            return any(self._enters(part) for part in tree.args)
-        if tree.__class__.__name__ == "AND":
-            return all(self._enters(part) for part in tree.args)
+    def _enters(self, tree: Any) -> bool | str:
+        """Tell whether an expression enters, or name the licence on which that hangs."""
+        if tree.__class__.__name__ in ("OR", "AND"):
+            decides: bool = tree.__class__.__name__ == "OR"
+            parts = [self._enters(part) for part in tree.args]
+            if decides in parts:
+                return decides
+            return next((part for part in parts if isinstance(part, str)), not decides)
         text = str(tree)
         if self._allowed is None:
             return not text.startswith("LicenseRef-")
+        if self._profile and text not in self._allowed and text not in license_data().licenses:
+            return text
         return text in self._allowed
 
 
 def _normal(text: str) -> str:
     expression = parse_license(text)
     return text if isinstance(expression, Fault) else expression.text
+
+
+def _unprofiled(text: str, profile: tuple[str, ...]) -> Fault:
+    told = (
+        f"Teapot's licence data {license_data().version} does not know the terms of {text}, so it "
+        f"passes no profile (asked for: {', '.join(profile)}); to let it in, name it in "
+        f"license.allowed: [{text}]"
+    )
+    return Fault("license-unprofiled", told)
 
 
 def _missing(found: object) -> Fault:
@@ -98,6 +138,15 @@ def _missing(found: object) -> Fault:
 
 @lru_cache(maxsize=4096)
 def _parse(text: str) -> SpdxExpression | Fault:
+    parsed = _parse_known(text)
+    if isinstance(parsed, Fault):
+        for old, new in deprecated_in(text):
+            if "WITH" in new:  # the others are read as their successors
+                return replace(parsed, hint=f"{old} is a deprecated SPDX id, write {new}")
+    return parsed
+
+
+def _parse_known(text: str) -> SpdxExpression | Fault:
     from license_expression import ExpressionError
 
     licensing = _licensing()

@@ -9,8 +9,11 @@ from teapot.amounts import Usable, solve
 from teapot.canonical import loads
 from teapot.errors import DataError, Problem
 from teapot.files import OutputPaths
-from teapot.licensing import LicensePolicy
+from teapot.licenseterms import PROFILES, license_data
+from teapot.licensing import LicensePolicy, allowed_by
+from teapot.model.config import License
 from teapot.model.manifest import DataFile, Manifest
+from teapot.model.recipe import Recipe
 from teapot.model.record import Fault
 from teapot.model.report import ModuleReport
 from teapot.names import file_fault
@@ -125,6 +128,7 @@ def recipe_faults(manifest: Manifest) -> Iterator[str]:
         elif curated.curation is not None:
             yield from _curation_faults(module, curated.curation.unreviewed)
     policy = LicensePolicy(None if recipe.licenses == "all" else tuple(recipe.licenses))
+    yield from _profile_faults(recipe)
     for name in report.licenses:
         verdict = policy.judge(name)
         if isinstance(verdict, Fault) or not verdict.allowed:
@@ -183,6 +187,18 @@ def _token_faults(module: ModuleReport) -> Iterator[str]:
     most = least + (module.usable_tokens or 0) * bool(drawn)
     if not least <= (module.tokens or 0) <= most:
         yield f"{module.name}: {module.tokens} tokens, its usable records allow {least} to {most}"
+
+
+def _profile_faults(recipe: Recipe) -> Iterator[str]:
+    """Yield where the licences are not what their profile gives, by the data that we have too."""
+    stated = recipe.license_profile
+    if stated is None or stated.data != license_data().version:
+        return
+    unknown = [name for name in stated.profile if name not in PROFILES]
+    if unknown:
+        yield f"it names a licence profile that there is not: {unknown[0]}"
+    elif recipe.licenses != allowed_by(License(allowed=stated.named, profile=stated.profile)):
+        yield f"its licences are not those of the profile {', '.join(stated.profile)}"
 
 
 def stated_recipe_sha256(data: bytes) -> str:

@@ -32,8 +32,9 @@ LEAST_BYTES = 1 << 20
 """A smaller block is judged in less time than a file of it is worth."""
 MOST_BYTES = 4 << 30
 _JUDGES = (
-    "canonical", "checks", "commonrow", "digest", "index", "licensing", "messages", "model",
-    "partmaker", "parts", "records", "repairs", "rowscan", "sources.jsonl", "sources.parquet",
+    "canonical", "checks", "commonrow", "digest", "index", "licenseterms", "licensing",
+    "messages", "model", "partmaker", "parts", "records", "repairs", "rowscan", "sources.jsonl",
+    "sources.parquet",
     "thinking", "tokens", "_rows",
 )  # fmt: skip
 _log = logging.getLogger(__name__)

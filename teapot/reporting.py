@@ -7,13 +7,18 @@ from decimal import Decimal
 import numpy
 from numpy.typing import NDArray
 
-from teapot.errors import counted
+from teapot.errors import DataError, counted
 from teapot.index import NO_RECORD, Entries
+from teapot.licenseconflicts import license_conflicts, unknown_licenses
+from teapot.licenseterms import license_data
+from teapot.licensing import allowed_by
 from teapot.mixing import NO_TWIN, Mix
 from teapot.model.amount import AskedMix
+from teapot.model.config import License
 from teapot.model.module import SourceSpec
 from teapot.model.recipe import (
     FORMAT,
+    LicenseProfile,
     Recipe,
     RecipeCuration,
     RecipeGroup,
@@ -29,7 +34,11 @@ Counts = NDArray[numpy.int64]
 
 
 def report_mix(resolved: ResolvedMix, found: Survey, mix: Mix, *, tokens: bool) -> MixReport:
-    """Return the numbers of a mix; token counts are None unless a tokenizer counted."""
+    """Return the numbers of a mix; token counts are None unless a tokenizer counted.
+
+    Raises:
+        DataError: licences cannot be combined, and the config lets that fail the run.
+    """
     amounts, asked = _Amounts(found, mix, tokens=tokens), resolved.asked
     modules = tuple(_module(module, asked, found, mix, amounts) for module in resolved.modules)
     return MixReport(
@@ -39,17 +48,23 @@ def report_mix(resolved: ResolvedMix, found: Survey, mix: Mix, *, tokens: bool) 
         total=amounts.total(),
         duplicate_groups=mix.duplicate_groups,
         duplicate_records=mix.duplicate_records,
-        warnings=(*resolved.warnings, *_warnings(resolved, found, modules)),
+        warnings=(
+            *resolved.warnings,
+            *_warnings(resolved, found, modules),
+            *_license_warnings(resolved, amounts.modules_by_license()),
+        ),
     )
 
 
 def make_recipe(resolved: ResolvedMix, found: Survey, *, tokenizer: str | None) -> Recipe:
     """Return the recipe of a mix whose sources have been read; `tokenizer` is its SHA-256."""
     config, asked = resolved.config, resolved.asked
+    allowed = allowed_by(config.license)
     return Recipe(
         format=FORMAT,
         seed=config.training.seed,
-        licenses="all" if config.license.allowed is None else config.license.allowed,
+        licenses="all" if allowed is None else allowed,
+        license_profile=_license_profile(config.license),
         duplicates=config.duplicates.policy,
         prefer=config.duplicates.prefer,
         strip_think=config.training.strip_think,
@@ -65,6 +80,14 @@ def make_recipe(resolved: ResolvedMix, found: Survey, *, tokenizer: str | None) 
             for name, group in sorted(asked.groups.items())
         ),
     )  # fmt: skip
+
+
+def _license_profile(license_: License) -> LicenseProfile | None:
+    if not license_.profile:
+        return None
+    return LicenseProfile(
+        profile=license_.profile, named=license_.allowed or (), data=license_data().version
+    )
 
 
 def _recipe_amounts(asked: AskedMix, tokenizer: str | None) -> dict[str, str] | None:
@@ -128,6 +151,15 @@ class _Amounts:
         }
         return {name: amount for name, amount in sorted(amounts.items()) if amount.lines}
 
+    def modules_by_license(self) -> dict[str, tuple[str, ...]]:
+        """Return the modules that have lines under each licence, where it has any."""
+        has_lines = self._sums[:, :, 0] > 0
+        return {
+            name: tuple(sorted({self._modules[place] for place in has_lines[:, code].nonzero()[0]}))
+            for code, name in enumerate(self._licenses)
+            if has_lines[:, code].any()
+        }
+
     def total(self) -> Amount:
         """Return what all lines amount to."""
         return self._amount(self._sums)
@@ -139,6 +171,23 @@ class _Amounts:
     def _amount(self, sums: Counts) -> Amount:
         lines, characters, tokens = sums.reshape(-1, 3).sum(axis=0).tolist()
         return Amount(lines=lines, characters=characters, tokens=tokens if self._tokens else None)
+
+
+def _license_warnings(
+    resolved: ResolvedMix, modules_by_license: dict[str, tuple[str, ...]]
+) -> list[str]:
+    """Return what is told of licences that cannot be combined.
+
+    Raises:
+        DataError: the config lets conflicts fail the run, and there are some.
+    """
+    found = license_conflicts(modules_by_license)
+    if resolved.config.license.conflicts == "fail":
+        found = found + unknown_licenses(modules_by_license)
+        if found:
+            place = "license", "conflicts"
+            raise DataError(*(resolved.file.problem(place, str(one)) for one in found))
+    return [str(one) for one in found]
 
 
 def _warnings(resolved: ResolvedMix, found: Survey, modules: tuple[ModuleReport, ...]) -> list[str]:

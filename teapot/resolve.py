@@ -14,6 +14,7 @@ from teapot.curationplaces import curation_of
 from teapot.errors import ConfigError, PluginError, Problem
 from teapot.inorder import processors
 from teapot.interfaces import Progress, RowWatcher, silent
+from teapot.licensing import deprecated_in
 from teapot.model.amount import AskedMix
 from teapot.model.config import BadRowPolicy, Config
 from teapot.model.module import Module, SourceSpec
@@ -119,8 +120,9 @@ def resolve(path: str | Path, options: MixOptions) -> ResolvedMix:
     _refuse_shared_ids(modules)
     _refuse_circles(modules)
     return ResolvedMix(
-        file=file, config=config, modules=tuple(modules), warnings=tuple(_demands(modules))
-    )
+        file=file, config=config, modules=tuple(modules),
+        warnings=(*_demands(modules), *_deprecated_ids(file, modules)),
+    )  # fmt: skip
 
 
 def _uncounted(file: ConfigFile) -> Problem:
@@ -222,6 +224,19 @@ def _refuse_circles(modules: Sequence[ModuleInMix]) -> None:
 
     for name in depends:
         walk(name, ())
+
+
+def _deprecated_ids(file: ConfigFile, modules: Sequence[ModuleInMix]) -> list[str]:
+    """Return a warning for every licence that is written as SPDX does no longer."""
+    named = [(str(file.path.name), text) for text in file.config.license.allowed or ()]
+    for use in modules:
+        sources = (source.license or "" for source in use.sources)
+        named += [(use.name, text) for text in (use.module.license, *sources)]
+    return list(dict.fromkeys(
+        f"{where}: {old} is a deprecated SPDX id; it is read as {new}, write that"
+        for where, text in named
+        for old, new in deprecated_in(text)
+    ))  # fmt: skip
 
 
 def _demands(modules: Sequence[ModuleInMix]) -> list[str]:

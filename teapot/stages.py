@@ -71,6 +71,7 @@ class Judging:
     module: Module
     source: SourceSpec
     allowed: tuple[str, ...] | None
+    profile: tuple[str, ...]
     checks: tuple[str, ...]
     strip_think: bool
     include_reasoning: bool
@@ -88,7 +89,7 @@ class Judging:
             told = "a worker has another Teapot, or other libraries, than the one that composes"
             raise UsageError(Problem("ray", f"{told}; install the same"))
         options = RecordOptions(
-            licenses=LicensePolicy(self.allowed),
+            licenses=LicensePolicy(self.allowed, self.profile),
             checks=[
                 *builtin_checks(self.module.max_length),
                 *(load_check(name)[0] for name in self.checks),

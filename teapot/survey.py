@@ -31,6 +31,7 @@ from teapot.interfaces import (
     SourceReader,
 )
 from teapot.ledger import LedgerSpool
+from teapot.licenseterms import license_data
 from teapot.licensing import LicensePolicy
 from teapot.model.module import SourceSpec
 from teapot.model.record import Dropped, Fault, Row
@@ -124,7 +125,7 @@ def survey(
         DataError: a source is not what was declared, or a module has no usable row.
     """
     training = mix.config.training
-    licenses = LicensePolicy(mix.config.license.allowed)
+    licenses = LicensePolicy(mix.config.license.allowed, mix.config.license.profile)
     places = SourceMap.gather(mix.file.path, options.sources, mix.source_ids())
     for module in mix.modules:
         record_options = RecordOptions(
@@ -321,6 +322,7 @@ def _facts(mix: ResolvedMix, module: ModuleInMix, spec: SourceSpec, sinks: Sinks
         "module": asdict(decides),
         "source": asdict(spec),
         "allowed": mix.config.license.allowed,
+        "profile": [*mix.config.license.profile, license_data().sha256],
         "strip_think": training.strip_think,
         "include_reasoning": training.include_reasoning,
         "tokenizer": sinks.tokens.sha256 if sinks.tokens is not None else None,

@@ -228,6 +228,7 @@ class SourceOpener:
         config = self._mix.config
         return Judging(
             module=module.module, source=spec, allowed=config.license.allowed,
+            profile=config.license.profile,
             checks=tuple(sorted({*config.checks, *module.module.checks})),
             strip_think=config.training.strip_think,
             include_reasoning=config.training.include_reasoning,

@@ -90,6 +90,19 @@ def test_people_read_what_it_is_and_how_to_check_it(facts: CardFacts) -> None:
     assert "unsigned" not in text and "not signed" not in text
 
 
+def test_the_card_says_how_much_is_under_each_licence(facts: CardFacts) -> None:
+    report = facts.manifest.report
+    part = report.licenses["Apache-2.0"]
+    text = card_text(facts)
+    assert "| licence | records | characters |" in text
+    assert f"| `Apache-2.0` | 4 | {part.characters:,} |" in text
+    counted = {name: replace(amount, tokens=1234) for name, amount in report.licenses.items()}
+    report = replace(report, licenses=counted, total=replace(report.total, tokens=2468))
+    text = card_text(replace(facts, manifest=replace(facts.manifest, report=report)))
+    assert "| licence | records | tokens |" in text
+    assert "| `Apache-2.0` | 4 | 1,234 |" in text
+
+
 def test_what_reproduces_the_model_takes_the_numbers_that_it_was_trained_with(
     facts: CardFacts,
 ) -> None:

@@ -17,6 +17,7 @@ from teapot.model.amount import Asked, AskedMix, Group, WholeMix, quantity, shar
 BadRowPolicy = Literal["fail", "drop"]
 DuplicatePolicy = Literal["keep", "drop"]
 Unreviewed = Literal["keep", "drop", "fail"]
+ConflictPolicy = Literal["warn", "fail"]
 ALL_LICENSES = "all"
 
 
@@ -54,9 +55,15 @@ class CurationUse:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class License:
-    """Which licences may enter: SPDX ids, or None for every valid one (`allowed: all`)."""
+    """Which licences may enter: SPDX ids, or None for every valid one (`allowed: all`).
 
-    allowed: tuple[str, ...] | None
+    Those that pass every `profile` enter beside them. `conflicts` says what becomes of a mix whose
+    licences cannot be combined.
+    """
+
+    allowed: tuple[str, ...] | None = ()
+    profile: tuple[str, ...] = ()
+    conflicts: ConflictPolicy = "warn"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -234,10 +241,11 @@ def _curations(value: Mapping[str, Any]) -> Mapping[str, CurationUse]:
 
 
 def _license(value: Mapping[str, Any]) -> License:
-    allowed = value["allowed"]
-    if allowed == ALL_LICENSES:
-        return License(allowed=None)
-    return License(allowed=tuple(sorted(set(allowed))))
+    made, allowed = dict(value), value.get("allowed", ())
+    profile = value.get("profile", ())
+    made["allowed"] = None if allowed == ALL_LICENSES else tuple(sorted(set(allowed)))
+    made["profile"] = (profile,) if isinstance(profile, str) else tuple(sorted(set(profile)))
+    return License(**made)
 
 
 def _hardware(value: Mapping[str, Any]) -> Hardware:

@@ -82,11 +82,21 @@ class RecipeGroup:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LicenseProfile:
+    """The profiles that `licenses` come from, beside those named, by which version of the data."""
+
+    profile: tuple[str, ...]
+    named: tuple[str, ...]
+    data: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
     """Everything that decides the bytes of a data file; `licenses` is `all` or the allowed ids.
 
     `amounts` says what shares are of, and by which `tokenizer` tokens were counted, as text; it and
     `groups` are left out where they are empty, as each module's keys are which it does not have.
+    Where licences come from a profile, `license_profile` says so; else it is left out.
     """
 
     format: str
@@ -100,6 +110,7 @@ class Recipe:
     modules: tuple[RecipeModule, ...]
     amounts: dict[str, str] | None = None
     groups: tuple[RecipeGroup, ...] = ()
+    license_profile: LicenseProfile | None = None
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Recipe:
@@ -115,13 +126,14 @@ class Recipe:
                     RecipeGroup(**{**group, "modules": tuple(group["modules"])})
                     for group in value.get("groups", ())
                 ),
+                "license_profile": _license_profile(value.get("license_profile")),
             }
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as JSON values."""
         made = asdict(self)
-        _leave_out(made, "amounts", "groups")
+        _leave_out(made, "amounts", "groups", "license_profile")
         for module in made["modules"]:
             _leave_out(module, "languages", "weight", "amount", "max_repeat", "curation")
         for group in made.get("groups", ()):
@@ -158,6 +170,14 @@ def _leave_out(value: dict[str, Any], *keys: str) -> None:
     for key in keys:
         if not value[key]:
             del value[key]
+
+
+def _license_profile(value: Mapping[str, Any] | None) -> LicenseProfile | None:
+    if value is None:
+        return None
+    return LicenseProfile(
+        profile=tuple(value["profile"]), named=tuple(value["named"]), data=value["data"]
+    )
 
 
 def _asked(module: RecipeModule) -> Asked:

@@ -171,7 +171,7 @@ def compose(
     Raises:
         ConfigError, UsageError: the config, a module or an option is wrong.
         SourceError: a source is missing or cannot be reached.
-        DataError: rows, digests or counts are not what was promised.
+        DataError: rows, digests, counts or licences are not what was promised.
         OutputError: the files cannot be written; nothing was changed.
     """
     run = _start(config, options or MixOptions())

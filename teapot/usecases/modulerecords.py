@@ -68,7 +68,11 @@ class ModuleRecords:
         module, config = self.module.module, self.config.config if self.config else None
         named = {*module.checks, *(config.checks if config is not None else ())}
         return RecordOptions(
-            licenses=LicensePolicy(config.license.allowed if config is not None else None),
+            licenses=(
+                LicensePolicy(config.license.allowed, config.license.profile)
+                if config is not None
+                else LicensePolicy(None)
+            ),
             checks=[
                 *builtin_checks(module.max_length),
                 *(load_check(name)[0] for name in sorted(named)),

@@ -12,6 +12,7 @@ from teapot.configfile import SUFFIX, ConfigFile, load_config
 from teapot.errors import ConfigError, OutputError, Problem, TeapotError, UsageError
 from teapot.files import OutputPaths, write_atomically
 from teapot.interfaces import Progress, Trainer, silent
+from teapot.licensing import allowed_by
 from teapot.model.amount import AskedMix
 from teapot.model.config import Config
 from teapot.model.recipe import Recipe
@@ -116,7 +117,8 @@ def system_prompt_of(file: ConfigFile) -> str | None:
 
 def config_differences(config: Config, recipe: Recipe) -> list[str]:
     """Return where a composition was made by other settings than a config has now."""
-    licenses = "all" if config.license.allowed is None else config.license.allowed
+    allowed = allowed_by(config.license)
+    licenses = "all" if allowed is None else allowed
     pairs: dict[str, tuple[object, object]] = {
         "training.seed": (config.training.seed, recipe.seed),
         "license.allowed": (licenses, recipe.licenses),
