@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 import numpy
@@ -37,7 +38,13 @@ def report_mix(resolved: ResolvedMix, found: Survey, mix: Mix, *, tokens: bool) 
 
 def make_recipe(resolved: ResolvedMix, found: Survey) -> Recipe:
     """Return the recipe of a mix whose sources have been read."""
+    return recipe_of(resolved, found.sources)
+
+
+def recipe_of(resolved: ResolvedMix, sources: Iterable[SourceReport]) -> Recipe:
+    """Return the recipe of a mix over sources that were read, or that stand for them."""
     config = resolved.config
+    read = {(source.module, source.id): source for source in sources}
     return Recipe(
         format=FORMAT,
         seed=config.training.seed,
@@ -47,7 +54,7 @@ def make_recipe(resolved: ResolvedMix, found: Survey) -> Recipe:
         strip_think=config.training.strip_think,
         include_reasoning=config.training.include_reasoning,
         max_bad_rows=config.max_bad_rows,
-        modules=tuple(_recipe_module(resolved, module, found) for module in resolved.modules),
+        modules=tuple(_recipe_module(resolved, module, read) for module in resolved.modules),
     )
 
 
@@ -142,9 +149,10 @@ def _module_warnings(use: ModuleInMix, report: ModuleReport, repeated_ids: int) 
     return warnings
 
 
-def _recipe_module(resolved: ResolvedMix, use: ModuleInMix, found: Survey) -> RecipeModule:
+def _recipe_module(
+    resolved: ResolvedMix, use: ModuleInMix, read: Mapping[tuple[str, str], SourceReport]
+) -> RecipeModule:
     module = use.module
-    read = {(source.module, source.id): source for source in found.sources}
     fields = {
         name: getattr(module.fields, name)
         for name in type(module.fields).__dataclass_fields__

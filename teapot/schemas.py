@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from jsonschema import ValidationError
     from jsonschema.protocols import Validator
 
-SCHEMAS = ("base", "config", "export", "ledger", "manifest", "module", "proof", "record", "train")
+SCHEMAS = (
+    "base", "config", "diff", "export", "ledger", "manifest", "module", "proof", "record", "train",
+)  # fmt: skip
 _KINDS = {
     "object": "a mapping", "array": "a list", "string": "text", "integer": "a whole number",
     "number": "a number", "boolean": "true or false", "null": "nothing",
