@@ -21,6 +21,7 @@ from teapot.files import OutputPaths
 from teapot.gitfiles import is_revision, write_revision
 from teapot.ledgerrows import StatedLedger
 from teapot.lock import Lock
+from teapot.manifestfile import recipe_faults
 from teapot.mixdiff import SourceName, manifest_settings, recipe_settings, sources_of
 from teapot.model.difference import DiffSide, SourceSide
 from teapot.model.manifest import Manifest
@@ -243,6 +244,9 @@ def _believed(
     refuse_unless_ok(verification)
     if manifest is None:
         raise DataError(Problem(verification.target, "could not be looked into"))
+    faults = [Problem(verification.target, f"recipe: {told}") for told in recipe_faults(manifest)]
+    if faults:
+        raise DataError(*faults)
     return verification, manifest, trust
 
 

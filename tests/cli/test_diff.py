@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 import teapot
 from teapot.cli.app import run
 from teapot.schemas import schema_text
-from tests.support.compositions import compose, restate, sign_again
+from tests.support.compositions import compose, die, restate, sign_again
 from tests.support.environment import own_key
 from tests.support.keys import key
 from tests.support.modelfolders import finish
@@ -357,6 +358,44 @@ def test_a_ledger_that_is_none_is_an_error(say: Say) -> None:
     code, out, err = say("diff", "one/mix.jsonl", "one/mix.jsonl")
     assert (code, out) == (FAULT, "")
     assert "cannot be read as a ledger" in err
+
+
+def test_a_large_ledger_is_read_in_a_process_of_its_own(
+    differ: Differ, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made("one", ROWS)
+    made("two", ROWS[:5])
+    monkeypatch.setattr("teapot.processes.OWN_PROCESS_BYTES", 1)
+    assert rows_of(differ("one/mix.jsonl", "two/mix.jsonl")) == {"same": 5, "removed": 1}
+    Path("one/mix.ledger.parquet").write_bytes(Path("two/mix.ledger.parquet").read_bytes())
+    code, _, err = say("diff", "one/mix.jsonl", "two/mix.jsonl")
+    assert code == FAULT and "has 8 rows, the manifest states 9" in err
+    monkeypatch.setattr("teapot.usecases.diff._compare_bounded", die)
+    code, _, err = say("diff", "one/mix.jsonl", "two/mix.jsonl")
+    assert code == FAULT and "broke the process that read them as Parquet" in err
+
+
+def test_a_recipe_that_contradicts_its_account_is_an_error(say: Say) -> None:
+    def lie(value: Any) -> None:
+        value["predicate"]["teapot_composition"]["modules"][0]["weight"] = "3"
+
+    restate(made("one", ROWS), lie)
+    code, out, err = say("diff", "one/mix.jsonl", "one/mix.jsonl")
+    assert (code, out) == (FAULT, "") and "recipe: its modules, their versions or weights" in err
+
+
+def test_tokens_are_compared_where_both_have_them(differ: Differ, say: Say) -> None:
+    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    for name, rows in (("one", ROWS), ("two", ROWS[:5])):
+        Path(name).mkdir()
+        tokenizer.save(f"{name}/tokenizer.json")
+        made(name, rows, config={"tokenizer": "tokenizer.json"})
+    made("three", ROWS)
+    module = differ("one/mix.jsonl", "two/mix.jsonl")["modules"][0]
+    assert [module[side]["tokens"] for side in "ab"] == [36, 30]
+    assert "36 → 30" in say("diff", "one/mix.jsonl", "two/mix.jsonl")[1]
+    assert "characters" in say("diff", "two/mix.jsonl", "three/mix.jsonl")[1]
 
 
 def test_a_manifest_that_was_edited_is_an_error(say: Say) -> None:
