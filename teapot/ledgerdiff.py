@@ -40,7 +40,8 @@ def compare_ledgers(
     """
     ordered = sorted(set(sources))
     modules = sorted({module for module, _ in ordered})
-    codes = {name: (modules.index(name[0]), code) for code, name in enumerate(ordered)}
+    numbers = {name: number for number, name in enumerate(modules)}
+    codes = {name: (numbers[name[0]], code) for code, name in enumerate(ordered)}
     with ExitStack() as opened:
         bits = min(((a.rows + b.rows) // _BUCKET_ROWS).bit_length(), _MAX_BITS)
         few = min(bits, _MAX_BITS - 1)

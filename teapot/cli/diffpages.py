@@ -186,6 +186,8 @@ def _change(a: str | None, b: str | None) -> str:
 def _value(value: Any) -> str:
     if value is None:
         return "–"
+    if isinstance(value, dict) and "weight" in value:  # a module that only one side has
+        return f"weight {value['weight']}"
     is_text = isinstance(value, str)
     return _short(value if is_text else json.dumps(value, ensure_ascii=False, sort_keys=True))
 

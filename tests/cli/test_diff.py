@@ -174,7 +174,7 @@ def test_allowed_licences_drop_rows_with_a_reason(differ: Differ, say: Say) -> N
     assert "dropped   t/a      license   0   1" in say("diff", "one/mix.jsonl", "two/mix.jsonl")[1]
 
 
-def test_a_module_that_only_one_mix_has(differ: Differ) -> None:
+def test_a_module_that_only_one_mix_has(differ: Differ, say: Say) -> None:
     made("one", ROWS)
     write_module(Path("two"), "t/a", ROWS)
     compose(write_config(Path("two"), {"t/a": 1}))
@@ -182,6 +182,22 @@ def test_a_module_that_only_one_mix_has(differ: Differ) -> None:
     assert rows_of(found, "t/b") == {"removed": 3}
     assert found["modules"][1]["b"] is None
     assert [setting["path"] for setting in found["settings"]] == ["modules.t/b"]
+    assert " modules.t/b   weight 1   –" in say("diff", "one/mix.jsonl", "two/mix.jsonl")[1]
+
+
+def test_exchanged_sides_are_told_the_other_way_round(differ: Differ) -> None:
+    made("one", ROWS, weight="0.5")
+    rows = [{**row, "license": "Apache-2.0"} for row in [*ROWS[1:], chat_row("a-7", "New?")]]
+    made("two", rows, config={"duplicates": "drop"})
+    found, other = differ("one/mix.jsonl", "two"), differ("two", "one/mix.jsonl")
+    assert (found["a"], found["b"]) == (other["b"], other["a"])
+    for name in ("settings", "licenses", "sources", "modules"):
+        assert found[name]
+        for one, mirrored in zip(found[name], other[name], strict=True):
+            assert (one["a"], one["b"]) == (mirrored["b"], mirrored["a"])
+    swapped = {"added": "removed", "removed": "added", "entered": "left", "left": "entered"}
+    counts = {swapped.get(kind, kind): count for kind, count in rows_of(found).items()}
+    assert counts == rows_of(other)
 
 
 def test_a_lock_against_a_lock_and_a_mix(differ: Differ, say: Say) -> None:
@@ -295,6 +311,18 @@ def test_a_config_of_a_git_revision_brings_its_modules(
     monkeypatch.chdir("mixes")
     for target in ("HEAD:./mix.config", "HEAD:mixes/mix.config", "HEAD:../mixes/mix.config"):
         assert differ(target, "mix.config")["settings"] == found["settings"]
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_lock_of_a_git_revision_is_compared(differ: Differ, say: Say) -> None:
+    assert say("lock", "mixes/mix.config")[0] == 0
+    git("add", ".")
+    git("commit", "-q", "-m", "two")
+    assert differ("HEAD:mixes/teapot.lock", "mixes/teapot.lock")["same"]
+    write_module(Path("mixes"), "t/a", ROWS[:5])
+    assert say("lock", "mixes/mix.config")[0] == 0
+    sources = differ("HEAD:mixes/teapot.lock", "mixes/teapot.lock")["sources"]
+    assert [sources[0][side]["rows"] for side in "ab"] == [6, 5]
 
 
 @pytest.mark.usefixtures("repository")
