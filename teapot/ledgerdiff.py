@@ -176,6 +176,5 @@ class _Tally:
         pairs = numpy.empty(len(a), dtype=_PAIR)
         pairs["a"], pairs["b"] = a, b
         pairs = numpy.concatenate((self._examples[name], pairs))
-        places = pairs["a"]["place"] + pairs["b"]["place"]
-        keys = (places, pairs["b"]["key0"], pairs["b"]["key1"])
+        keys = [pairs["a"][name] + pairs["b"][name] for name in ("place", *KEY)]
         self._examples[name] = pairs[first_of_each(keys, pairs["b"]["module"], self._shown)]
