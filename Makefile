@@ -33,7 +33,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest
 
 fuzz: $(VENV)/.dev
-	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest tests/test_tampering.py tests/test_ledgerdigest.py
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest tests/test_tampering.py tests/test_ledgerdigest.py tests/test_ledgerdiff.py
 
 conformance: $(VENV)/.dev
 	$(BIN)/python -m pytest -m conformance tests/conformance

@@ -21,11 +21,13 @@ from teapot.version import __version__
 if TYPE_CHECKING:
     from teapot.configfile import ConfigFile, load_config
     from teapot.errors import TeapotError
+    from teapot.model.difference import Difference
     from teapot.model.verification import Verification
     from teapot.resolve import MixOptions
     from teapot.usecases.audit import AuditOptions, audit
     from teapot.usecases.checkfile import CheckReport, check_file
     from teapot.usecases.compose import Composition, Plan, compose, plan
+    from teapot.usecases.diff import DiffOptions, diff
     from teapot.usecases.explain import Explanation, explain
     from teapot.usecases.prove import prove
     from teapot.usecases.signing import key_signer
@@ -40,6 +42,8 @@ __all__ = [
     "CheckReport",
     "Composition",
     "ConfigFile",
+    "DiffOptions",
+    "Difference",
     "Explanation",
     "MixOptions",
     "Plan",
@@ -51,6 +55,7 @@ __all__ = [
     "audit",
     "check_file",
     "compose",
+    "diff",
     "explain",
     "key_signer",
     "load_config",
@@ -78,6 +83,9 @@ _HOMES = {
     "ConfigFile": "teapot.configfile",
     "load_config": "teapot.configfile",
     "TeapotError": "teapot.errors",
+    "DiffOptions": "teapot.usecases.diff",
+    "diff": "teapot.usecases.diff",
+    "Difference": "teapot.model.difference",
     "Explanation": "teapot.usecases.explain",
     "explain": "teapot.usecases.explain",
     "MixOptions": "teapot.resolve",

@@ -44,7 +44,7 @@ def auditing(
     if reader is not None:
         yield reader.submit(_bounded_audit, path, claimed, rows, lines)
         return
-    if not _needs_own_process(path):
+    if not needs_own_process(path):
         yield _done(path, claimed, rows, lines)
         return
     with OwnProcesses(1) as pool:
@@ -64,8 +64,8 @@ def account_of(future: Future[LedgerAccount], path: Path) -> LedgerAccount:
         raise DataError(Problem(str(path), told)) from error
 
 
-def _needs_own_process(path: Path) -> bool:
-    """Tell whether a ledger is large, or could unpack to much."""
+def needs_own_process(path: Path) -> bool:
+    """Tell whether a ledger is to be read elsewhere: it is large, or could unpack to much."""
     if not path.is_file():
         return False
     if _is_large(path):

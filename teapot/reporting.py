@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 import numpy
@@ -58,8 +59,16 @@ def report_mix(resolved: ResolvedMix, found: Survey, mix: Mix, *, tokens: bool) 
 
 def make_recipe(resolved: ResolvedMix, found: Survey, *, tokenizer: str | None) -> Recipe:
     """Return the recipe of a mix whose sources have been read; `tokenizer` is its SHA-256."""
+    return recipe_of(resolved, found.sources, tokenizer=tokenizer)
+
+
+def recipe_of(
+    resolved: ResolvedMix, sources: Iterable[SourceReport], *, tokenizer: str | None
+) -> Recipe:
+    """Return the recipe of a mix over sources that were read, or that stand for them."""
     config, asked = resolved.config, resolved.asked
     allowed = allowed_by(config.license)
+    read = {(source.module, source.id): source for source in sources}
     return Recipe(
         format=FORMAT,
         seed=config.training.seed,
@@ -70,7 +79,7 @@ def make_recipe(resolved: ResolvedMix, found: Survey, *, tokenizer: str | None) 
         strip_think=config.training.strip_think,
         include_reasoning=config.training.include_reasoning,
         max_bad_rows=config.max_bad_rows,
-        modules=tuple(_recipe_module(resolved, module, found) for module in resolved.modules),
+        modules=tuple(_recipe_module(resolved, module, read) for module in resolved.modules),
         amounts=_recipe_amounts(asked, tokenizer),
         groups=tuple(
             RecipeGroup(
@@ -248,9 +257,10 @@ def _asked_of(report: ModuleReport) -> str:
     return f"{report.asked}{between} {report.usable}"
 
 
-def _recipe_module(resolved: ResolvedMix, use: ModuleInMix, found: Survey) -> RecipeModule:
+def _recipe_module(
+    resolved: ResolvedMix, use: ModuleInMix, read: Mapping[tuple[str, str], SourceReport]
+) -> RecipeModule:
     module = use.module
-    read = {(source.module, source.id): source for source in found.sources}
     fields = {
         name: getattr(module.fields, name)
         for name in type(module.fields).__dataclass_fields__

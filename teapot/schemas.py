@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 SCHEMAS = (
-    "base", "config", "curation", "export", "ledger", "manifest", "module", "proof", "record",
-    "train",
+    "base", "config", "curation", "diff", "export", "ledger", "manifest", "module", "proof",
+    "record", "train",
 )  # fmt: skip
 _KINDS = {
     "object": "a mapping", "array": "a list", "string": "text", "integer": "a whole number",

@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from teapot.errors import UsageError
-from teapot.model import amount, base, config, module, record, verdict
+from teapot.model import amount, base, config, difference, module, record, verdict
 from teapot.repairs import REPAIRS
 from teapot.schemas import SCHEMAS, schema_text
 
@@ -56,7 +56,7 @@ def test_every_schema_file_is_known_and_shipped() -> None:
 def test_an_unknown_schema_is_a_usage_error_that_names_the_known() -> None:
     with pytest.raises(
         UsageError,
-        match="no schema 'recipe', expected one of base, config, curation, export, ledger",
+        match="no schema 'recipe', expected one of base, config, curation, diff, export",
     ):
         schema_text("recipe")
 
@@ -114,6 +114,13 @@ def test_objects_with_named_properties_admit_no_others(name: str) -> None:
         (record.Record, _object("record")),
         (base.Base, _object("base")),
         (base.ThoughtMarks, _object("base", "thought")),
+        (difference.DiffSide, _schema("diff")["$defs"]["side"]),
+        (difference.ModuleSide, _schema("diff")["$defs"]["module"]),
+        (difference.RowChanges, _schema("diff")["$defs"]["rows"]),
+        (difference.RowFound, _schema("diff")["$defs"]["row"]),
+        (difference.RowExample, _schema("diff")["$defs"]["example"]),
+        (difference.LicenseSide, _schema("diff")["$defs"]["license"]),
+        (difference.SourceSide, _schema("diff")["$defs"]["source"]),
     ],
     ids=lambda part: part.__name__ if isinstance(part, type) else "",
 )

@@ -25,6 +25,7 @@ _COMMANDS = {
     "verify": ("teapot.cli.verify", "Prove or disprove every claim of a composition."),
     "explain": ("teapot.cli.explain", "Say why a row is in the mix, or why not."),
     "check": ("teapot.cli.check", "List every fault of a chat JSONL file."),
+    "diff": ("teapot.cli.diff", "Show how two mixes, configs or locks differ."),
     "prove": ("teapot.cli.prove", "Prove that a record is in a composition, or is not."),
     "sign": ("teapot.cli.sign", "Sign a manifest, or a folder."),
     "keys": ("teapot.cli.keys", "Make, list, import and show signing keys."),
@@ -84,7 +85,7 @@ def teapot() -> None:
 
     Exit codes: 0 done; 1 a fault found in data; 2 wrong usage, config, module, key or trust file;
     3 a source is missing or out of reach; 4 unsigned; 5 signed by a key that is not trusted; 6 the
-    output cannot be written; 130 interrupted.
+    output cannot be written; 7 two sides differ (diff); 130 interrupted.
     """
 
 

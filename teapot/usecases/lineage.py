@@ -45,8 +45,7 @@ def find_lineage(
     Raises:
         UsageError: there is no composition where the caller says, or another one.
     """
-    own = OutputPaths(folder / manifest.data.name)
-    places = [*_elsewhere(manifest_sha256, composition), own]
+    places = places_of(folder, manifest, manifest_sha256, composition=composition)
     ledgers = (paths.ledger for paths in places if os.path.lexists(paths.ledger))
     files = (DataFiles(paths, manifest.data) for paths in places)
     ledger, data = next(ledgers, None), next((found for found in files if found.are_here), None)
@@ -58,6 +57,18 @@ def find_lineage(
     return Lineage(
         ledger=ledger if is_ledger else None, data=data if is_data else None, results=checked
     )
+
+
+def places_of(
+    folder: Path, manifest: Manifest, manifest_sha256: str, *, composition: Path | None
+) -> list[OutputPaths]:
+    """Return where the files of a model folder's composition may lie, the likeliest first.
+
+    Raises:
+        UsageError: there is no composition where the caller says, or another one.
+    """
+    own = OutputPaths(folder / manifest.data.name)
+    return [*_elsewhere(manifest_sha256, composition), own]
 
 
 def _elsewhere(manifest_sha256: str, composition: Path | None) -> Iterator[OutputPaths]:
