@@ -70,6 +70,7 @@ def attribution_text(
     for license_, amount in sorted(report.licenses.items()):
         blocks.extend(_license(license_, amount))
         own = [part for part in parts if part.license == license_]
+        blocks.append("Sources:")
         blocks.append("\n".join(_sources(own, recipe, maintainers)))
     return "\n\n".join(blocks) + "\n"
 
@@ -93,7 +94,8 @@ def _license(text: str, amount: Amount) -> Iterator[str]:
         else counted(amount.tokens, "token")
     )
     yield f"## {code(text)}\n\n{counted(amount.lines, 'record')}, {size}."
-    yield "\n".join(f"- {told}" for word in _ids(text) for told in _terms(word))
+    for identity in _ids(text):
+        yield from _terms(identity)
 
 
 def _ids(text: str) -> list[str]:
@@ -109,8 +111,8 @@ def _terms(identity: str) -> Iterator[str]:
         yield f"{code(identity)}{link}; what it asks is not in the licence data"
         return
     yield f"{known.name} ({code(identity)}){link}"
-    for term in sorted(known.terms):
-        yield f"{term}: {data.terms[term]}"
+    told = [f"- {term}: {data.terms[term]}" for term in sorted(known.terms)]
+    yield "\n".join(told) or "- asks none of what the licence data tells of"
 
 
 def _sources(
@@ -118,7 +120,7 @@ def _sources(
 ) -> Iterator[str]:
     sources = {(m.name, source.id): (m, source) for m in recipe.modules for source in m.sources}
     if not parts:
-        yield "From rows that name it themselves; the manifest does not say of which source."
+        yield "- rows that name it themselves; the manifest does not say of which source"
     for part in parts:
         module, source = sources[part.module, part.source]
         yield from _source(part, module, source, maintainers.get(part.module))

@@ -121,9 +121,9 @@ class ContentChecks:
         )  # fmt: skip
 
 
-def check_attribution(paths: OutputPaths, manifest: Manifest) -> Iterator[CheckResult]:
+def check_attribution(path: Path, manifest: Manifest) -> Iterator[CheckResult]:
     """Yield whether the attribution that lies there is the one stated, if one is."""
-    stated, path = manifest.attribution, paths.attribution
+    stated = manifest.attribution
     if stated is None:
         return
     compared = f"SHA-256 of {path.name}"

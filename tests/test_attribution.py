@@ -15,7 +15,7 @@ import teapot
 from teapot.attribution import attribution_of, attribution_text
 from teapot.cli.app import run
 from teapot.digest import sha256_hex
-from teapot.errors import UsageError
+from teapot.errors import DataError, UsageError
 from teapot.model.attribution import AttributedPart
 from teapot.model.manifest import Manifest
 from teapot.model.verification import Status, Verification
@@ -60,13 +60,13 @@ def test_it_names_licences_obligations_and_people(made: teapot.Composition) -> N
     for told in (
         "# Attribution\n\nThe data file `mix.jsonl` holds 11 records",
         "## `CC-BY-4.0`\n\n1 record, ",
-        "- Creative Commons Attribution 4.0 International (`CC-BY-4.0`): "
-        "<https://spdx.org/licenses/CC-BY-4.0.html>\n- attribution: Name the authors",
-        "- `t/a` `1`, source `t-a`: 8 records\n  - from `t-a.jsonl`, SHA-256 `",
+        "Creative Commons Attribution 4.0 International (`CC-BY-4.0`): "
+        "<https://spdx.org/licenses/CC-BY-4.0.html>\n\n- attribution: Name the authors",
+        "Sources:\n\n- `t/a` `1`, source `t-a`: 8 records\n  - from `t-a.jsonl`, SHA-256 `",
         "  - maintained by `Ann <ann@example.org>`",
         "- `t/b` `1`, source `t-b`: 1 record\n",
         "  - these rows name the licence themselves; declared is `CC-BY-4.0`",
-        "- `LicenseRef-x`; what it asks is not in the licence data",
+        "`LicenseRef-x`; what it asks is not in the licence data",
     ):
         assert told in text
 
@@ -117,7 +117,7 @@ def test_the_commands_write_and_print_it(
     config = str(_project(tmp_path))
     monkeypatch.chdir(tmp_path)
     assert run(["compose", config, "--attribution", "--no-sign"]) == 0
-    assert "people    mix.ATTRIBUTION.md" in capsys.readouterr().out
+    assert "credits   mix.ATTRIBUTION.md" in capsys.readouterr().out
     assert run(["attribution", "mix.jsonl"]) == 0
     assert capsys.readouterr().out == Path("mix.ATTRIBUTION.md").read_text(encoding="utf-8")
     assert run(["attribution", "."]) == 0
@@ -198,6 +198,19 @@ def test_lines_that_only_the_ledger_knows_better_are_found(tmp_path: Path) -> No
     restate(made, swap)
     found = _checked(made)
     assert _status(found, "conservation") == [Status.FAULT]
+
+
+def test_a_manifest_that_contradicts_itself_is_not_told_from(made: teapot.Composition) -> None:
+    restate(
+        made,
+        lambda value: _no_source(value["predicate"]["teapot_composition"]["attribution"]),
+    )
+    with pytest.raises(DataError, match="no source x of t/b was read"):
+        attribution(made.paths.manifest)
+
+
+def _no_source(stated: Any) -> None:
+    stated["parts"][0]["source"] = "x"
 
 
 @given(st.text(min_size=1, max_size=20))

@@ -63,7 +63,7 @@ def test_a_folder_has_the_attribution_and_its_card_links_it(
     assert "Whose data it is: [ATTRIBUTION.md](ATTRIBUTION.md)." in CARD.read_text()
     assert wrong(verify_model(MODEL)) == {}
     copy.write_text("nobody")
-    assert set(wrong(verify_model(MODEL))) == {"folder files"}
+    assert set(wrong(verify_model(MODEL))) == {"folder files", "attribution"}
 
 
 def test_an_attribution_that_is_not_the_one_stated_is_not_copied(

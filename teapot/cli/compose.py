@@ -136,6 +136,6 @@ def _print_files(made: Composition) -> None:
         click.echo(f"          in {len(made.data.shards):,} shards, {first} to {last}")
     click.echo(f"ledger    {made.paths.ledger}  {made.ledger.rows:,} rows")
     if made.attribution is not None:
-        click.echo(f"people    {made.paths.attribution}")
+        click.echo(f"credits   {made.paths.attribution}")
     click.echo(f"manifest  {made.paths.manifest}")
     click.echo(f"          sha256 {made.manifest_sha256}")

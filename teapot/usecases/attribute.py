@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from teapot.attribution import attribution_of
-from teapot.errors import Problem, UsageError
+from teapot.errors import DataError, Problem, UsageError
 from teapot.files import open_regular
-from teapot.manifestfile import MAX_BYTES, read_manifest
+from teapot.manifestfile import MAX_BYTES, number_faults, read_manifest, recipe_faults
 from teapot.usecases.targets import compositions_of
 
 
@@ -19,7 +19,7 @@ def attribution(target: str | Path) -> str:
 
     Raises:
         UsageError: the target names no composition, or several, or its manifest cannot be read.
-        DataError: the manifest is none.
+        DataError: the manifest is none, or contradicts itself.
     """
     found = compositions_of([Path(target)])
     if len(found) != 1:
@@ -30,4 +30,8 @@ def attribution(target: str | Path) -> str:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(Problem(str(path), f"cannot be read: {error.strerror}")) from error
-    return attribution_of(read_manifest(data, str(path)))
+    manifest = read_manifest(data, str(path))
+    faults = [*number_faults(manifest), *recipe_faults(manifest)]
+    if faults:
+        raise DataError(*(Problem(str(path), fault) for fault in faults))
+    return attribution_of(manifest)

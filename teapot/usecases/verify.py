@@ -397,7 +397,7 @@ class _Verifier:
         checks = ContentChecks(self.paths, manifest, self._options.mix.progress, self._reader)
         found = list(checks.run())
         yield from found
-        yield from check_attribution(self.paths, manifest)
+        yield from check_attribution(self.paths.attribution, manifest)
         if not self._options.records:
             return
         from teapot.recordchecks import COMPARED, NAME, check_records  # parsers and arrays
