@@ -41,6 +41,7 @@ class CardFacts:
     first_loss: str | None = None
     has_curve: bool = False
     exported: ExportStatement | None = None
+    has_attribution: bool = False
 
     @property
     def is_adapter(self) -> bool:
@@ -51,7 +52,7 @@ class CardFacts:
 def card_body(facts: CardFacts) -> str:
     """Return the text below the head of a card."""
     parts = [
-        _opening(facts), _recipe(facts.statement), _composition(facts.manifest), _loss(facts),
+        _opening(facts), _recipe(facts.statement), _composition(facts), _loss(facts),
         _prompt(facts.system_prompt), _usage(facts), _audit(facts), _again(facts),
         _limits(),
     ]  # fmt: skip
@@ -148,7 +149,8 @@ def _recipe(statement: TrainStatement) -> str:
     )
 
 
-def _composition(manifest: Manifest) -> str:
+def _composition(facts: CardFacts) -> str:
+    manifest = facts.manifest
     report, recipe = manifest.report, {module.name: module for module in manifest.recipe.modules}
     modules = [
         [code(m.name), code(m.version), f"{m.lines:,}", *_asked(report, m),
@@ -165,9 +167,11 @@ def _composition(manifest: Manifest) -> str:
     by_license = _table(
         ["licence", ">records", ">tokens" if is_counted else ">characters"], licenses
     )
+    named = "Whose data it is: [ATTRIBUTION.md](ATTRIBUTION.md)."
+    tail = f"\n\n{named}" if facts.has_attribution else ""
     return (
         f"## Composition\n\n{by_module}\n\nA module's licence is that of its rows that name "
-        f"none of their own. By the licence of each record:\n\n{by_license}"
+        f"none of their own. By the licence of each record:\n\n{by_license}{tail}"
     )
 
 

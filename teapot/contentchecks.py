@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
 from teapot.auditing import account_of, auditing
-from teapot.datafile import MeasuredData
+from teapot.datafile import MeasuredData, open_beside
 from teapot.datafiles import DataFiles
 from teapot.differences import Differences, compare_lines
 from teapot.errors import DataError, counted
@@ -104,6 +106,7 @@ class ContentChecks:
             found=f"{account.rows_sha256}, {counted(account.rows, 'row')}",
         )  # fmt: skip
         faults = [*account.faults[:MAX_SHOWN], *_unlike(_stated(self.manifest), _told(account))]
+        faults += _unlike_parts(self.manifest, account)
         yield CheckResult.compare(
             "conservation", "rows, fates, lines and licences of the ledger with the manifest's",
             expected=f"each of {counted(stated.rows, 'row')} accounted for once",
@@ -116,6 +119,24 @@ class ContentChecks:
             expected=f"{data.contents_root}, {counted(data.contents, 'content')}",
             found=f"{account.contents_root}, {counted(account.contents, 'content')}",
         )  # fmt: skip
+
+
+def check_attribution(path: Path, manifest: Manifest) -> Iterator[CheckResult]:
+    """Yield whether the attribution that lies there is the one stated, if one is."""
+    stated = manifest.attribution
+    if stated is None:
+        return
+    compared = f"SHA-256 of {path.name}"
+    if not os.path.lexists(path):
+        told = f"{compared}, which is not here; `teapot attribution` prints it"
+        yield CheckResult(name="attribution", status=Status.SKIPPED, compared=told)
+        return
+    try:
+        with open_beside(path) as file:
+            found = file_digest(file, "sha256").hexdigest()
+    except (DataError, OSError) as error:
+        found = f"no file that can be read: {error}"
+    yield CheckResult.compare("attribution", compared, expected=stated.sha256, found=found)
 
 
 def _shards(files: DataFiles, measured: MeasuredData) -> CheckResult:
@@ -251,6 +272,16 @@ def _told(account: LedgerAccount) -> dict[str, Any]:
     sources = {" ".join(key): rows for key, rows in account.sources.items()}
     licenses = {str(name): lines for name, lines in account.licenses.items() if lines}
     return {"modules": modules, "rows of sources": sources, "lines by licence": licenses}
+
+
+def _unlike_parts(manifest: Manifest, account: LedgerAccount) -> list[str]:
+    """Return where the lines that are attributed are not those of the ledger."""
+    if manifest.attribution is None:
+        return []
+    parts = manifest.attribution.parts
+    stated = {" ".join((part.module, part.source, part.license)): part.lines for part in parts}
+    told = {" ".join(map(str, part)): lines for part, lines in account.parts.items()}
+    return list(_unlike({"attributed lines": stated}, {"attributed lines": told}))
 
 
 def _unlike(stated: Any, told: Any, path: str = "") -> Iterator[str]:

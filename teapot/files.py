@@ -57,6 +57,11 @@ class OutputPaths:
         return self.data.with_name(f"{self.stem}.manifest.json")
 
     @property
+    def attribution(self) -> Path:
+        """Return the path of the file that names whose data it is."""
+        return self.data.with_name(f"{self.stem}.ATTRIBUTION.md")
+
+    @property
     def bundle(self) -> Path:
         """Return the signature's path."""
         return self.data.with_name(f"{self.stem}.manifest.sigstore.json")
@@ -268,16 +273,17 @@ def _planned(journal: Path) -> dict[str, list[str]]:
     stem = re.escape(journal.parent.name.removeprefix(".").removesuffix(".teapot-run"))
     bundles = stem + r"\.manifest(\.[^./]+)?\.sigstore\.json"
     data = stem + r"(-[0-9]{5}-of-[0-9]{5})?\.jsonl"
-    names = stem + rf"\.(ledger\.parquet|manifest\.json)|{data}|{bundles}"
+    beside = stem + r"\.ATTRIBUTION\.md"
+    names = stem + rf"\.(ledger\.parquet|manifest\.json)|{beside}|{data}|{bundles}"
     try:
         with open_regular(journal) as file:
             plan = json.loads(file.read(_MAX_JOURNAL_BYTES))
         found = {key: plan[key] for key in ("rename", "remove")}
-        # What a run puts in place is files of its own. It removes no more than signatures, and
-        # data that was cut in another way, for which it has other data.
+        # What a run puts in place is files of its own. It removes no more than signatures, data
+        # that was cut in another way, for which it has other data, and such data's attribution.
         is_own = all(re.fullmatch(names, name) for name in found["rename"])
         has_data = any(re.fullmatch(data, name) for name in found["rename"])
-        removed = rf"{bundles}|{data}" if has_data else bundles
+        removed = rf"{bundles}|{data}|{beside}" if has_data else bundles
         is_own &= all(re.fullmatch(removed, name) for name in found["remove"])
         is_own &= not any(_is_no_file(journal.parent / name) for name in found["rename"])
     except (OSError, ValueError, TypeError, LookupError, RecursionError):

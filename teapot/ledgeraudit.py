@@ -87,6 +87,7 @@ class _Audit:
         self._modules: dict[str, _Tally] = {}
         self._sources: Counter[tuple[str, str]] = Counter()
         self._licenses: Counter[str] = Counter()
+        self._parts: Counter[tuple[str, str, str]] = Counter()
         self._last = ("", "", 0)
         self._faults: list[str] = []
 
@@ -119,6 +120,7 @@ class _Audit:
             modules={name: _account(tally) for name, tally in self._modules.items()},
             sources=dict(self._sources),
             licenses=dict(self._licenses),
+            parts={part: lines for part, lines in self._parts.items() if lines},
             claims=self._claims.made,
             contents=contents.count,
             contents_root=contents.merkle_root,
@@ -140,6 +142,7 @@ class _Audit:
             tally.lines += lines
             self._sources[group["module"], group["source"]] += rows
             self._licenses[group["license"]] += lines
+            self._parts[group["module"], group["source"], group["license"]] += lines
             self._count_fate(tally, group, rows)
         repairs = numpy.diff(bounds_of(columns["repairs"]))
         for row in numpy.flatnonzero(repairs).tolist():

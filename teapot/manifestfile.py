@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,12 +76,33 @@ def number_faults(manifest: Manifest) -> Iterator[str]:
         whole = report.total.tokens or 0
         parts["tokens by module"] = whole, sum(m.tokens or 0 for m in report.modules)
         parts["tokens by licence"] = whole, sum(a.tokens or 0 for a in report.licenses.values())
+    yield from _attribution_faults(manifest)
     if data.shards:
         parts["bytes by shard"] = data.bytes, sum(shard.bytes for shard in data.shards)
         yield from _shard_faults(data)
     for what, (stated, summed) in parts.items():
         if stated != summed:
             yield f"{what}: stated {stated}, the parts sum to {summed}"
+
+
+def _attribution_faults(manifest: Manifest) -> Iterator[str]:
+    """Yield every licence or module whose attributed lines are not its lines."""
+    if manifest.attribution is None:
+        return
+    report, by = manifest.report, (Counter[str](), Counter[str]())
+    sources = {(source.module, source.id) for source in report.sources}
+    for part in manifest.attribution.parts:
+        by[0][part.license] += part.lines
+        by[1][part.module] += part.lines
+        if (part.module, part.source) not in sources:
+            yield f"attribution: no source {part.source} of {part.module} was read"
+    stated = (
+        {name: amount.lines for name, amount in report.licenses.items() if amount.lines},
+        {module.name: module.lines for module in report.modules if module.lines},
+    )
+    for what, lines, summed in zip(("licence", "module"), stated, by, strict=True):
+        if lines != summed:
+            yield f"attribution: its lines by {what} are not those stated"
 
 
 def _shard_faults(data: DataFile) -> Iterator[str]:
@@ -219,6 +241,9 @@ def _name_faults(manifest: Manifest) -> Iterator[str]:
     paths, shards = OutputPaths(Path(manifest.data.name)), manifest.data.shards
     if manifest.ledger.name != paths.ledger.name:
         yield f"the ledger is named {manifest.ledger.name!r}, expected {paths.ledger.name!r}"
+    if manifest.attribution is not None and manifest.attribution.name != paths.attribution.name:
+        named, expected = manifest.attribution.name, paths.attribution.name
+        yield f"the attribution is named {named!r}, expected {expected!r}"
     for shard, path in zip(shards, paths.shards(len(shards)), strict=True):
         if shard.name != path.name:
             yield f"a shard is named {shard.name!r}, expected {path.name!r}"

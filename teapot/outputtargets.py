@@ -18,15 +18,16 @@ class OutputTargets:
     """The files of one composition that is to be written.
 
     `data` are the data file or its shards, in order. `replaced` is data of the composition that
-    lies there which was cut in another way, and will be removed.
+    lies there which was cut in another way, or its attribution, and will be removed.
     """
 
     paths: OutputPaths
     data: tuple[Path, ...]
     replaced: tuple[Path, ...]
+    is_attributed: bool = False
 
     @classmethod
-    def of(cls, paths: OutputPaths, shards: int) -> OutputTargets:
+    def of(cls, paths: OutputPaths, shards: int, *, attributed: bool = False) -> OutputTargets:
         """Return where data goes that is cut into so many shards; one is the data file itself.
 
         Raises:
@@ -37,7 +38,10 @@ class OutputTargets:
             raise UsageError(Problem(str(paths.data), told))
         data = paths.shards(shards) if shards > 1 else (paths.data,)
         before = [path for path in _composed_before(paths) if os.path.lexists(path)]
-        return cls(paths, data, tuple(path for path in before if path not in data))
+        if not attributed and was_attributed(paths) and os.path.lexists(paths.attribution):
+            before.append(paths.attribution)
+        replaced = tuple(path for path in before if path not in data)
+        return cls(paths, data, replaced, attributed)
 
     def refuse_foreign(self) -> None:
         """Refuse to write over what no manifest tells of, or to leave it beside shards.
@@ -45,6 +49,8 @@ class OutputTargets:
         Raises:
             UsageError: such a file lies there.
         """
+        if self.is_attributed:
+            _refuse_foreign_attribution(self.paths)
         there = [self.paths.data] if self.paths.data.is_file() else []
         if len(self.data) > 1:
             there += self.paths.all_shards()
@@ -66,6 +72,16 @@ class OutputTargets:
             raise DataError(Problem(str(self.paths.data), f"{told}; ask for fewer"))
 
 
+def was_attributed(paths: OutputPaths) -> bool:
+    """Tell whether the manifest which lies there tells of an attribution by the name it has."""
+    try:
+        stated: Any = loads(paths.manifest.read_bytes())
+        name = stated["predicate"]["teapot_composition"]["attribution"]["name"]
+    except (OSError, CanonicalError, LookupError, TypeError):
+        return False
+    return bool(name == paths.attribution.name)
+
+
 def _composed_before(paths: OutputPaths) -> tuple[Path, ...]:
     """Return the data that the manifest which lies there tells of, by names that are its own."""
     try:
@@ -76,3 +92,10 @@ def _composed_before(paths: OutputPaths) -> tuple[Path, ...]:
     if not shards:
         return (paths.data,)
     return paths.shards(min(len(shards), MAX_SHARDS))
+
+
+def _refuse_foreign_attribution(paths: OutputPaths) -> None:
+    path = paths.attribution
+    if path.is_dir() or (os.path.lexists(path) and not was_attributed(paths)):
+        told = "is there and no manifest tells of it: not Teapot's work; choose -o, or remove it"
+        raise UsageError(Problem(str(path), told))

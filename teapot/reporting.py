@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 
 import numpy
@@ -15,6 +15,7 @@ from teapot.licenseterms import license_data
 from teapot.licensing import allowed_by
 from teapot.mixing import NO_TWIN, Mix
 from teapot.model.amount import AskedMix
+from teapot.model.attribution import AttributedPart
 from teapot.model.config import License
 from teapot.model.module import SourceSpec
 from teapot.model.recipe import (
@@ -55,6 +56,14 @@ def report_mix(resolved: ResolvedMix, found: Survey, mix: Mix, *, tokens: bool) 
             *_license_warnings(resolved, amounts.modules_by_license()),
         ),
     )
+
+
+def attributed_parts(found: Survey, mix: Mix) -> tuple[AttributedPart, ...]:
+    """Return the lines of a mix by module, source and licence, in the order of their names."""
+    return tuple(sorted(
+        _Amounts(found, mix, tokens=False).parts(),
+        key=lambda part: (part.license, part.module, part.source),
+    ))  # fmt: skip
 
 
 def make_recipe(resolved: ResolvedMix, found: Survey, *, tokenizer: str | None) -> Recipe:
@@ -142,6 +151,7 @@ class _Amounts:
         self.copies = mix.copies
         shape = (len(index.source_names), len(index.license_names), 3)
         self._sums = numpy.zeros(shape, dtype=numpy.int64)
+        self._sources = index.source_names
         self._modules = [name.partition(" ")[0] for name in index.source_names]
         self._licenses, self._tokens = index.license_names, tokens
         for start, entries in index.chunks():
@@ -168,6 +178,15 @@ class _Amounts:
             for code, name in enumerate(self._licenses)
             if has_lines[:, code].any()
         }
+
+    def parts(self) -> Iterator[AttributedPart]:
+        """Yield how many lines each source has under each licence, where it has any."""
+        for place, code in zip(*self._sums[:, :, 0].nonzero(), strict=True):
+            module, _, source = self._sources[place].partition(" ")
+            yield AttributedPart(
+                module=module, source=source, license=self._licenses[code],
+                lines=int(self._sums[place, code, 0]),
+            )  # fmt: skip
 
     def total(self) -> Amount:
         """Return what all lines amount to."""

@@ -28,7 +28,8 @@ class MixOptions:
     `watcher` sees every row that could be parsed, as it was read. `workers` threads judge rows and
     make lines; whatever their number, the bytes are the same. `keep_parts` keeps in the cache what
     was judged, so that another weight judges no row again. `shards` is how many files the data is
-    cut into. An `engine` makes parts and lines on a cluster; without one, threads make them.
+    cut into, `attribution` whether the file that says whose it is is written. An `engine` makes
+    parts and lines on a cluster; without one, threads make them.
     """
 
     modules: Sequence[Path] = ()
@@ -43,6 +44,7 @@ class MixOptions:
     keep_parts: bool = True
     workers: int = field(default_factory=processors)
     shards: int | None = None
+    attribution: bool | None = None
     engine: Engine | None = None
 
 

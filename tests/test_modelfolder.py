@@ -52,6 +52,33 @@ def edit(path: Path, old: bytes, new: bytes) -> None:
     path.write_bytes(data.replace(old, new, 1))
 
 
+def test_a_folder_has_the_attribution_and_its_card_links_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = make(Path(), output={"attribution": True})
+    finish(MODEL, made)
+    copy = MODEL / "ATTRIBUTION.md"
+    assert copy.read_bytes() == made.paths.attribution.read_bytes()
+    assert "Whose data it is: [ATTRIBUTION.md](ATTRIBUTION.md)." in CARD.read_text()
+    assert wrong(verify_model(MODEL)) == {}
+    copy.write_text("nobody")
+    assert set(wrong(verify_model(MODEL))) == {"folder files", "attribution"}
+
+
+def test_an_attribution_that_is_not_the_one_stated_is_not_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = make(Path(), output={"attribution": True})
+    composition = verified(made)
+    plan = plan_for(composition)
+    write_training_files(MODEL, plan)
+    made.paths.attribution.write_text("nobody")
+    with pytest.raises(DataError, match=r"mix\.ATTRIBUTION\.md: sha256 .*as the manifest states"):
+        finish_model_folder(MODEL, composition, plan, outcome_for(plan), None)
+
+
 def test_a_finished_folder_holds_everything_and_verifies(made: teapot.Composition) -> None:
     names = {path.name for path in MODEL.iterdir()}
     assert names == {

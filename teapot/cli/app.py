@@ -42,6 +42,7 @@ _COMMANDS = {
     "export": ("teapot.cli.export", "Write a trained model in another form, such as merged."),
     "audit": ("teapot.cli.audit", "Walk from a model's card to its training data, offline."),
     "push": ("teapot.cli.push", "Send a verified model folder to the Hub, private by default."),
+    "attribution": ("teapot.cli.attribution", "Print whose data a mix is, by licence."),
     "trace": ("teapot.cli.trace", "Say which models were trained on a record."),
     "cache": ("teapot.cli.cache", "Show or clear what earlier runs have judged."),
     "schema": ("teapot.cli.schema", "Print a JSON Schema, for editors and tools."),

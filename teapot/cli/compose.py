@@ -64,6 +64,11 @@ def plan(config: Path, options: MixOptions, quiet: bool, as_json: bool) -> None:
     help="The Ray cluster of --engine ray, such as ray://head:10001 or auto; else one is started "
     "here for this run.",
 )
+@click.option(
+    "--attribution/--no-attribution",
+    default=None,
+    help="Write FILE.ATTRIBUTION.md too: whose data it is, by licence.",
+)
 @click.option("--no-sign", is_flag=True, help="Write no signature.")
 @signing_options
 @click.option("--locked", is_flag=True, help="Refuse sources that are not what teapot.lock pins.")
@@ -71,8 +76,8 @@ def plan(config: Path, options: MixOptions, quiet: bool, as_json: bool) -> None:
 @common
 def compose(
     config: Path, output: Path | None, shards: int | None, engine: str, ray_address: str | None,
-    no_sign: bool, signer: MakeSigner, locked: bool, options: MixOptions, quiet: bool,
-    as_json: bool,
+    attribution: bool | None, no_sign: bool, signer: MakeSigner, locked: bool,
+    options: MixOptions, quiet: bool, as_json: bool,
 ) -> None:  # fmt: skip
     r"""Write and sign the mix that CONFIG describes, all files or none.
 
@@ -93,6 +98,7 @@ def compose(
     lock = Lock.read(config.parent / FILE) if locked else None
     key = None if no_sign else signer()
     options = replace(options, shards=shards, engine=_engine(engine, ray_address, options))
+    options = replace(options, attribution=attribution)
     with shown_progress(options, quiet=quiet) as watched:
         made = teapot.compose(config, watched, output=output, lock=lock, signer=key)
     if as_json:
@@ -129,5 +135,7 @@ def _print_files(made: Composition) -> None:
         first, last = made.data.shards[0].name, made.data.shards[-1].name
         click.echo(f"          in {len(made.data.shards):,} shards, {first} to {last}")
     click.echo(f"ledger    {made.paths.ledger}  {made.ledger.rows:,} rows")
+    if made.attribution is not None:
+        click.echo(f"credits   {made.paths.attribution}")
     click.echo(f"manifest  {made.paths.manifest}")
     click.echo(f"          sha256 {made.manifest_sha256}")

@@ -104,6 +104,7 @@ class Output:
 
     file: str | None = None
     shards: int = 1
+    attribution: bool = False
     format: str | None = None
     quantizations: tuple[str, ...] = ()
     sbom: bool = False

@@ -19,13 +19,17 @@ class ModuleAccount:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LedgerAccount:
-    """What a ledger's rows are and sum to; `faults` are rows that contradict themselves."""
+    """What a ledger's rows are and sum to; `faults` are rows that contradict themselves.
+
+    `parts` are lines by module, source and licence, where there are any.
+    """
 
     rows: int
     rows_sha256: str
     modules: dict[str, ModuleAccount]
     sources: dict[tuple[str, str], int]
     licenses: dict[str, int]
+    parts: dict[tuple[str, str, str], int]
     claims: int
     contents: int
     contents_root: str

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from teapot.canonical import dumps_readable
+from teapot.model.attribution import Attribution
 from teapot.model.recipe import Recipe
 from teapot.model.report import (
     Amount,
@@ -83,6 +84,7 @@ class Manifest:
     report: MixReport
     versions: Mapping[str, str]
     tokenizer: str | None
+    attribution: Attribution | None = None
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Manifest:
@@ -106,6 +108,9 @@ class Manifest:
             report=_report(stated, build["resolvedDependencies"], recipe),
             versions=value["predicate"]["runDetails"]["builder"]["version"],
             tokenizer=stated["tokenizer"],
+            attribution=Attribution.from_dict(stated["attribution"])
+            if "attribution" in stated
+            else None,
         )
 
     def to_bytes(self) -> bytes:
@@ -127,17 +132,29 @@ class Manifest:
                     },
                     "resolvedDependencies": [_dependency(s) for s in self.report.sources],
                 },
-                "runDetails": {"builder": {"id": BUILDER_ID, "version": dict(self.versions)}},
+                "runDetails": {
+                    "builder": {"id": BUILDER_ID, "version": dict(self.versions)},
+                    **self._byproducts(),
+                },
                 "teapot_composition": self._composition(),
             },
         }
+
+    def _byproducts(self) -> dict[str, Any]:
+        """Return the files that were written beside; none is told where none was asked for."""
+        made = self.attribution
+        if made is None:
+            return {}
+        return {"byproducts": [{"name": made.name, "digest": {"sha256": made.sha256}}]}
 
     def _composition(self) -> dict[str, Any]:
         data = {key: getattr(self.data, key) for key in _DATA_KEYS}
         if self.data.shards:  # a manifest without shards is what it was before there were any
             data["shards"] = [asdict(shard) for shard in self.data.shards]
         total = self.report.total
+        attribution = self.attribution
         return {
+            **({"attribution": attribution.to_dict()} if attribution is not None else {}),
             "data": {**data, "characters": total.characters, "tokens": total.tokens},
             "ledger": asdict(self.ledger),
             "duplicates": {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from teapot.amounts import Usable, solve
+from teapot.attribution import attributed
 from teapot.checks.builtin import builtin_checks
 from teapot.contents import ContentsFacts
 from teapot.digest import sha256_hex
@@ -23,6 +24,7 @@ from teapot.interfaces import Check
 from teapot.ledger import LedgerFacts, LedgerSpool
 from teapot.lock import Lock
 from teapot.mixing import Mix, plan_mix
+from teapot.model.attribution import AttributedPart, Attribution
 from teapot.model.manifest import DataFile, LedgerFile, Manifest
 from teapot.model.recipe import Recipe
 from teapot.model.report import MixReport
@@ -30,7 +32,7 @@ from teapot.names import file_fault
 from teapot.outputtargets import OutputTargets
 from teapot.partcache import PartCache
 from teapot.plugins import load_check, plugin_versions
-from teapot.reporting import make_recipe, report_mix
+from teapot.reporting import attributed_parts, make_recipe, report_mix
 from teapot.resolve import MixOptions, ResolvedMix, resolve
 from teapot.shards import shard_spans, stem_of
 from teapot.sourcemap import SourceMap
@@ -76,9 +78,12 @@ class Composition:
     is_signed: bool
     recipe_sha256: str
     report: MixReport
+    attribution: Attribution | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the composition as JSON values."""
+        made = self.attribution
+        path = str(self.paths.attribution)
         return {
             "name": self.name,
             "data": {
@@ -92,6 +97,7 @@ class Composition:
             },
             "manifest": {"path": str(self.paths.manifest), "sha256": self.manifest_sha256},
             "signature": {"path": str(self.paths.bundle)} if self.is_signed else None,
+            **({"attribution": {"path": path, "sha256": made.sha256}} if made else {}),
             "recipe_sha256": self.recipe_sha256,
             **self.report.to_dict(),
         }  # fmt: skip
@@ -180,13 +186,15 @@ def compose(
         run.resolved = lock.pin(run.resolved)
     paths = output_paths(run.resolved, output)
     recover(paths)
-    targets = OutputTargets.of(paths, _shards(run))
+    targets = OutputTargets.of(paths, _shards(run), attributed=_is_attributed(run))
     _refuse_overwriting(run, targets)
     with staged(paths, targets.data) as stage:
         manifest = _write_data_and_ledger(run, stage, targets, lock=lock)
         written = manifest.to_bytes()
         stage.path(paths.manifest).write_bytes(written)
         finals = [*targets.data, paths.ledger, paths.manifest]
+        if manifest.attribution is not None:
+            finals.append(paths.attribution)
         if signer is not None:
             stage.path(paths.bundle).write_bytes(signer(written))
             finals.append(paths.bundle)
@@ -201,6 +209,7 @@ def compose(
         is_signed=signer is not None,
         recipe_sha256=manifest.recipe.sha256(),
         report=manifest.report,
+        attribution=manifest.attribution,
     )
 
 
@@ -241,7 +250,8 @@ def _write_data_and_ledger(
             places = [stage.path(path) for path in targets.data]
             data = write_data(made, places, spans, run.options.progress)
             rows, contents = accounted.result()
-    return Manifest(
+        parts = attributed_parts(found, mix) if targets.is_attributed else None
+    manifest = Manifest(
         data=DataFile(
             name=paths.data.name, sha256=data.sha256, bytes=data.bytes, records=data.records,
             merkle_root=data.merkle_root, contents=contents.count,
@@ -253,6 +263,18 @@ def _write_data_and_ledger(
         versions=_versions(found),
         tokenizer=run.tokenizer,
     )  # fmt: skip
+    return manifest if parts is None else _attributed(run, stage, manifest, parts)
+
+
+def _attributed(
+    run: _Run, stage: Stage, manifest: Manifest, parts: Sequence[AttributedPart]
+) -> Manifest:
+    """Prepare the attribution, and return the manifest that states it."""
+    maintainers = {m.name: m.module.maintainer for m in run.resolved.modules if m.module.maintainer}
+    path = OutputPaths(Path(manifest.data.name)).attribution
+    text, stated = attributed(manifest, path.name, parts=parts, maintainers=maintainers)
+    stage.path(path).write_bytes(text)
+    return stated
 
 
 @contextmanager
@@ -309,6 +331,11 @@ def _shards(run: _Run) -> int:
     return run.resolved.config.output.shards if asked is None else asked
 
 
+def _is_attributed(run: _Run) -> bool:
+    asked = run.options.attribution
+    return run.resolved.config.output.attribution if asked is None else asked
+
+
 def _refuse_overwriting(run: _Run, targets: OutputTargets) -> None:
     """Refuse an output that is one of the inputs: the run would destroy what it was made from."""
     mix, paths = run.resolved, targets.paths
@@ -323,7 +350,8 @@ def _refuse_overwriting(run: _Run, targets: OutputTargets) -> None:
             if path is not None:
                 inputs[path] = f"the source {spec.id}"
     taken = {path.resolve(): what for path, what in inputs.items()}
-    outputs = (paths.data, *targets.data, *targets.replaced, paths.ledger, paths.manifest)
+    outputs = [paths.data, *targets.data, *targets.replaced, paths.ledger, paths.manifest]
+    outputs += [paths.attribution] if targets.is_attributed else []
     for output in (*outputs, paths.bundle):
         if output.resolve() in taken:
             message = f"is {taken[output.resolve()]}, which this would overwrite; choose -o"

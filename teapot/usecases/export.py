@@ -11,6 +11,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from teapot.attribution import FILE as ATTRIBUTION
 from teapot.canonical import loads
 from teapot.cardbody import CardFacts
 from teapot.digest import sha256_file
@@ -45,6 +46,7 @@ from teapot.version import __version__
 _KEPT = (
     STATEMENT, STATEMENT_BUNDLE, PLAN, METRICS, CURVE, "loss.svg", "system-prompt.txt",
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
+    ATTRIBUTION,
 )  # fmt: skip
 """Files of a trained model's folder that an export has too, where they are there."""
 
@@ -176,7 +178,7 @@ def _finish(
             for r in model.verification.results
         ),
         first_loss=first_loss(draft / METRICS), has_curve=(draft / CURVE).is_file(),
-        exported=statement,
+        exported=statement, has_attribution=(draft / ATTRIBUTION).is_file(),
     )  # fmt: skip
     write_atomically(draft / CARD, card_text(facts).encode("utf-8"))
     if signer is not None:

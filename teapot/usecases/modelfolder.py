@@ -6,14 +6,16 @@ copies of the manifest and its signatures, the train statement, the card, the si
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from teapot.attribution import FILE as ATTRIBUTION
 from teapot.canonical import CanonicalError, loads
 from teapot.cardbody import CardFacts
 from teapot.datafile import open_beside
-from teapot.digest import sha256_file
+from teapot.digest import sha256_file, sha256_hex
 from teapot.errors import DataError, OutputError, Problem
 from teapot.files import write_atomically
 from teapot.model.trainoutcome import TrainOutcome
@@ -68,6 +70,7 @@ def finish_model_folder(
             statement=statement, manifest=composition.manifest, system_prompt=plan.system_prompt,
             is_signed=signer is not None, is_data_signed=bool(composition.signers),
             first_loss=first_loss(folder / METRICS), has_curve=(folder / CURVE).is_file(),
+            has_attribution=_copy_attribution(folder, composition),
         )  # fmt: skip
         write_atomically(folder / CARD, card_text(facts).encode("utf-8"))
     except OSError as error:
@@ -117,6 +120,23 @@ def _copy_manifest(folder: Path, composition: Verified) -> None:
     paths = composition.paths
     for path in (paths.manifest, *paths.all_bundles()):
         write_atomically(folder / path.name, read_small(path))
+
+
+def _copy_attribution(folder: Path, composition: Verified) -> bool:
+    """Copy the attribution, where there is one; tell whether there is.
+
+    Raises:
+        DataError: it is not the one that the manifest states.
+    """
+    stated, path = composition.manifest.attribution, composition.paths.attribution
+    if stated is None or not os.path.lexists(path):
+        return False
+    data = read_small(path)
+    if sha256_hex(data) != stated.sha256:
+        told = f"sha256 {sha256_hex(data)}, expected {stated.sha256} as the manifest states"
+        raise DataError(Problem(str(path), told))
+    write_atomically(folder / ATTRIBUTION, data)
+    return True
 
 
 def first_loss(path: Path) -> str | None:

@@ -109,7 +109,7 @@ def check_published(paths: OutputPaths, manifest: bytes) -> Iterator[CheckResult
         return
     told = f"the manifest with the one published as {published}"
     yield _compare_manifests(
-        "published", told, published.read_bytes(), manifest, leave_out=_pop_shards
+        "published", told, published.read_bytes(), manifest, leave_out=_pop_extras
     )
 
 
@@ -133,6 +133,7 @@ def check_rebuild(
             options = replace(
                 mix, seed=manifest.recipe.seed, on_bad_row=_policy(manifest, mix),
                 shards=len(manifest.data.shards) or 1,
+                attribution=manifest.attribution is not None,
                 keep_parts=False,  # what an earlier run has judged is what is in question
             )  # fmt: skip
             made = compose(config, options, output=Path(folder, paths.data.name))
@@ -253,10 +254,12 @@ def _pop_versions(statement: Any) -> dict[str, str]:
     return versions
 
 
-def _pop_shards(statement: Any) -> None:
-    """Take out how the data was cut, which is nobody's concern but of those who read it here."""
+def _pop_extras(statement: Any) -> None:
+    """Take out how the data was cut, and what was written beside: whoever composes it chooses."""
     del statement["subject"][1:]
     statement["predicate"]["teapot_composition"]["data"].pop("shards", None)
+    statement["predicate"]["teapot_composition"].pop("attribution", None)
+    statement["predicate"]["runDetails"].pop("byproducts", None)
 
 
 def _shown_versions(versions: Mapping[str, str]) -> str:

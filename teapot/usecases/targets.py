@@ -21,7 +21,7 @@ def composition_of(path: Path) -> OutputPaths | None:
     bundle = _BUNDLE.fullmatch(path.name)
     if bundle:
         return _named(path, bundle[1])
-    for ending in (MANIFEST, ".ledger.parquet", ".jsonl"):
+    for ending in (MANIFEST, ".ledger.parquet", ".ATTRIBUTION.md", ".jsonl"):
         if path.name.endswith(ending) and path.name != ending:
             named = _named(path, path.name.removesuffix(ending))
             return OutputPaths.of_file(path) if ending == ".jsonl" else named

@@ -17,7 +17,7 @@ from pathlib import Path
 from teapot.auditing import reader_of
 from teapot.authenticity import BundleFile, Signatures, Signer, judge_bundles
 from teapot.bundle import MAX_BYTES as MAX_BUNDLE_BYTES
-from teapot.contentchecks import ContentChecks
+from teapot.contentchecks import ContentChecks, check_attribution
 from teapot.datafile import open_beside
 from teapot.datafiles import DataFiles
 from teapot.digest import sha256_hex
@@ -404,6 +404,7 @@ class _Verifier:
         checks = ContentChecks(self.paths, manifest, self._options.mix.progress, self._reader)
         found = list(checks.run())
         yield from found
+        yield from check_attribution(self.paths.attribution, manifest)
         if not self._options.records:
             return
         from teapot.recordchecks import COMPARED, NAME, check_records  # parsers and arrays

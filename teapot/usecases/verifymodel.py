@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from teapot.attribution import FILE as ATTRIBUTION
+from teapot.contentchecks import check_attribution
 from teapot.errors import UsageError
 from teapot.files import OutputPaths
 from teapot.model.exportstatement import EXPORT_BUNDLE, EXPORT_FILES, ExportStatement
@@ -156,3 +158,4 @@ class _Examiner:
             return
         self.manifest = manifest
         yield check_composed(statement, manifest)
+        yield from check_attribution(self._folder / ATTRIBUTION, manifest)
