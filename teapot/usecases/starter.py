@@ -8,6 +8,7 @@ from pathlib import Path
 from teapot.errors import Problem, UsageError
 from teapot.modulefile import shipped_configs
 
+_SHIPPED = "demo.config", "demo-clean.config"
 _CONFIG = """\
 # Your mix. `teapot plan my-mix.config` shows what it would be, `teapot compose` writes it.
 # `teapot schema config` prints every key; many editors complete from it.
@@ -56,7 +57,8 @@ _README = """\
     teapot check my-mix.jsonl        # every fault of any chat file
 
 `my-mix.config` says which modules enter and how much of each. `modules/my/first.yaml` says where
-your rows lie and under which licence. `demo.config` is the mix that comes with Teapot.
+your rows lie and under which licence. `demo.config` is the mix that comes with Teapot, and
+`demo-clean.config` the same modules by shares, licence profile and without duplicates.
 """
 
 
@@ -81,8 +83,9 @@ def write_starter(folder: Path) -> list[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
             written.append(path)
-        demo = folder / "demo.config"
-        shutil.copyfile(shipped_configs() / "demo.config", demo)
+        for name in _SHIPPED:
+            written.append(folder / name)
+            shutil.copyfile(shipped_configs() / name, folder / name)
     except OSError as error:
         raise UsageError(Problem(str(folder), f"cannot be written: {error.strerror}")) from error
-    return [*written, demo]
+    return written
