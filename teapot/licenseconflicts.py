@@ -7,10 +7,10 @@ any. Licences conflict where none is left. What the data does not know is never 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, reduce
-from itertools import combinations
+from itertools import combinations, islice, product
 from typing import Any
 
 from teapot.licenseterms import (
@@ -24,6 +24,8 @@ from teapot.licensing import parse_license
 from teapot.model.record import Fault
 
 Outlets = frozenset[str]
+MOST_PAIRS = 50
+"""No more pairs are told: whoever has so many knows what to look at."""
 _SHOWN = 5
 
 
@@ -42,7 +44,10 @@ class LicenseConflict:
 
 
 def license_conflicts(used: Mapping[str, tuple[str, ...]]) -> list[LicenseConflict]:
-    """Return the conflicts among licences, given the modules that have lines under each."""
+    """Return the conflicts among licences, given the modules that have lines under each.
+
+    Of pairs, the first `MOST_PAIRS` at most.
+    """
     outlets = {text: _outlets_of(text) for text in sorted(used)}
     known = {text: found for text, found in outlets.items() if found is not None}
     closed = [text for text, found in known.items() if not found]
@@ -52,15 +57,22 @@ def license_conflicts(used: Mapping[str, tuple[str, ...]]) -> list[LicenseConfli
     ]
     others = {text: outlet for text, outlet in known.items() if outlet}
     told = "the licence data knows no licence that both let a mix of them be handed on under"
-    pairs = [
-        LicenseConflict(pair, used, told)
-        for pair in combinations(others, 2)
-        if not others[pair[0]] & others[pair[1]]
-    ]
+    pairs = [LicenseConflict(pair, used, told) for pair in islice(_pairs(others), MOST_PAIRS)]
     if not pairs and others and not reduce(frozenset.intersection, others.values()):
         told = "each two go together, but the licence data knows none that all go under"
         pairs = [LicenseConflict(tuple(others), used, told)]
     return found + pairs
+
+
+def _pairs(outlets: Mapping[str, Outlets]) -> Iterator[tuple[str, str]]:
+    """Yield each two expressions that lead nowhere together; rows may name thousands of them."""
+    alike: dict[Outlets, list[str]] = {}
+    for text, found in outlets.items():
+        alike.setdefault(found, []).append(text)
+    for one, other in combinations(alike, 2):
+        if not one & other:
+            for pair in product(alike[one], alike[other]):
+                yield min(pair), max(pair)
 
 
 def unknown_licenses(used: Mapping[str, tuple[str, ...]]) -> list[LicenseConflict]:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from teapot.canonical import loads
 from teapot.configfile import load_config
 from teapot.errors import ConfigError, OutputError, Problem
+from teapot.licenseterms import passing
 from teapot.model.config import Config
 from teapot.model.recipe import Recipe
 from teapot.model.trainplan import (
@@ -475,6 +476,9 @@ def test_what_does_not_decide_the_rows_is_no_difference(
     [
         ({"training": {**TWO["training"], "seed": 7}}, [("training.seed", "7", "42")]),
         ({"license": {"allowed": "all"}}, [("license.allowed", "all", "MIT")]),
+        ({"license": {"profile": "permissive"}}, [
+            ("license.allowed", ", ".join(sorted(passing(["permissive"]))), "MIT"),
+        ]),
         ({"license": {"allowed": ["MIT", "Apache-2.0"]}},
          [("license.allowed", "Apache-2.0, MIT", "MIT")]),
         ({"duplicates": {"policy": "keep", "prefer": ["t/a"]}},
