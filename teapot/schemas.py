@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from importlib.resources import files
@@ -47,9 +47,25 @@ def schema_faults(name: str, document: YamlDocument) -> Iterator[tuple[Path_, st
 
 @lru_cache(maxsize=8)
 def _validator(name: str) -> Validator:
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft202012Validator, validators
 
-    return Draft202012Validator(json.loads(schema_text(name)))
+    extend: Callable[..., type[Validator]] = validators.extend
+    strict = extend(Draft202012Validator, {"pattern": _pattern_faults})
+    return strict(json.loads(schema_text(name)))
+
+
+def _pattern_faults(
+    _: Validator, pattern: str, instance: Any, __: Mapping[str, Any]
+) -> Iterator[ValidationError]:
+    """Yield where text does not match; `$` is its very end, as in ECMA-262, not before a LF."""
+    from jsonschema import ValidationError
+
+    if isinstance(instance, str) and not re.search(_to_the_end(pattern), instance):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+def _to_the_end(pattern: str) -> str:
+    return pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern
 
 
 def _in_words(error: ValidationError, above: Path_) -> Iterator[tuple[Path_, str]]:

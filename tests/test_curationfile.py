@@ -67,3 +67,12 @@ def test_a_note_never_changes_a_verdict_of_the_prototype(note: str) -> None:
 def test_what_is_no_verdict_is_refused_with_its_line(line: str) -> None:
     with pytest.raises(ConfigError, match=r"x\.jsonl:2: "):
         parse_curation(b'{"id":"x","action":"keep"}\n' + line.encode(), PATH)
+
+
+@pytest.mark.parametrize("key", ["content_digest", "time"])
+def test_a_line_feed_behind_a_value_is_a_fault_and_no_other_record(key: str) -> None:
+    line = verdict(_A, "drop", "bob")
+    line[key] += "\n"
+    both = [json.dumps(one).encode() for one in (verdict(_A, "keep"), line)]
+    with pytest.raises(ConfigError, match=f"x.jsonl:2: {key}: found the text"):
+        parse_curation(b"\n".join(both), PATH)
