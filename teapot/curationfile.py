@@ -7,6 +7,8 @@ local one lies under the same name in `.curations`. Lines of the prototype, whic
 
 from __future__ import annotations
 
+import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,7 +17,7 @@ from typing import Any, cast
 
 from teapot.canonical import CanonicalError, check_numbers, dumps, loads
 from teapot.digest import sha256_hex
-from teapot.errors import ConfigError, OutputError, Problem
+from teapot.errors import ConfigError, OutputError, Problem, UsageError
 from teapot.files import open_regular, write_atomically
 from teapot.messages import read_turns
 from teapot.model.verdict import Decision, IdVerdict, Kind, Verdict
@@ -26,6 +28,7 @@ from teapot.verdicts import settle, settle_ids
 FOLDER = ".curations"
 MAX_LINE_BYTES = 16 << 20
 _SHOWN = 20
+_VERSION = re.compile("[A-Za-z0-9][A-Za-z0-9._-]*")
 _WORDS: Mapping[str, Kind] = {
     "keep": "keep", "accept": "keep", "accepted": "keep", "approve": "keep", "approved": "keep",
     "drop": "drop", "delete": "drop", "remove": "drop", "reject": "drop", "rejected": "drop",
@@ -64,7 +67,14 @@ class Curation:
 
 
 def file_name(module: str, version: str) -> Path:
-    """Return where a module's file lies under `modules` or `.curations`."""
+    """Return where a module's file lies under `modules` or `.curations`.
+
+    Raises:
+        UsageError: no config could name this version.
+    """
+    if _VERSION.fullmatch(version) is None:
+        told = f"found {shown(version)}, expected letters, digits and . _ - such as v1"
+        raise UsageError(Problem("--version", told))
     return Path(f"{module}.curation.{version}.jsonl")
 
 
@@ -75,8 +85,7 @@ def read_curation(path: Path) -> CurationFile:
         ConfigError: it is missing, or a line is no verdict; names every such line.
     """
     try:
-        with open_regular(path) as file:
-            data = file.read()
+        data = _bytes_of(path)
     except OSError as error:
         raise ConfigError(Problem(str(path), f"cannot be read: {error.strerror}")) from error
     return parse_curation(data, path)
@@ -139,7 +148,7 @@ def append_verdicts(path: Path, verdicts: Iterable[Verdict]) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        before = path.read_bytes() if path.exists() else b""
+        before = _bytes_of(path) if path.exists() else b""
         if before and not before.endswith(b"\n"):
             before += b"\n"
         write_atomically(path, before + lines_of(verdicts))
@@ -155,13 +164,18 @@ def withdraw_verdict(path: Path, verdict: Verdict) -> None:
     """
     line = lines_of([verdict])
     try:
-        data = path.read_bytes()
+        data = _bytes_of(path)
         if not data.endswith(line):
             told = "its last line is of somebody else by now; nothing was taken back"
             raise OutputError(Problem(str(path), told))
         write_atomically(path, data.removesuffix(line))
     except OSError as error:
         raise OutputError(Problem(str(path), f"cannot be written: {error.strerror}")) from error
+
+
+def _bytes_of(path: Path) -> bytes:
+    with open_regular(path) as file:
+        return file.read()
 
 
 Fault = tuple[str, str]
@@ -175,6 +189,12 @@ def _read_line(line: bytes) -> Iterator[Verdict | IdVerdict | Fault]:
     """Yield the verdict of a line, or all that is wrong with it, each after its path."""
     if len(line) > MAX_LINE_BYTES:
         yield "", f"the line has {len(line):,} bytes, expected at most {MAX_LINE_BYTES:,}"
+        return
+    if line.startswith(BOM_UTF8):
+        yield "", "begins with a byte order mark; save the file as UTF-8 without one"
+        return
+    if not line.strip():
+        yield "", "is empty, expected a verdict; remove the line"
         return
     try:
         value = loads(line)

@@ -22,6 +22,8 @@ from teapot.shards import shard_spans
 from teapot.statementfile import read_object, refuse_other_form
 
 MAX_BYTES = 64 << 20
+_AFTER_VERDICTS = ("curated", "unreviewed", "duplicate")
+"""Why rows are dropped that had passed every check, so that verdicts were asked for them."""
 
 
 def read_manifest(data: bytes, where: str) -> Manifest:
@@ -123,6 +125,15 @@ def _curation_faults(module: ModuleReport, unreviewed: str) -> Iterator[str]:
     sums["rows dropped"] = counts.rows.get("drop", 0), module.dropped.get("curated", 0)
     left = counts.rows.get("unreviewed", 0) if unreviewed == "drop" else 0
     sums["rows left out unreviewed"] = left, module.dropped.get("unreviewed", 0)
+    if unreviewed == "fail":
+        sums["rows that nobody reviewed"] = counts.rows.get("unreviewed", 0), 0
+    gone = sum(module.dropped.get(reason, 0) for reason in _AFTER_VERDICTS)
+    sums["rows"] = sum(counts.rows.values()), module.usable + gone
+    for kind in ("edit", "move"):
+        sums[f"rows by {kind}"] = (
+            counts.rows.get(kind, 0),
+            module.repaired.get(f"curated-{kind}", 0),
+        )
     for what, (stated, summed) in sums.items():
         if stated != summed:
             yield f"{module.name}: {what}: the curation states {stated}, the rest sums to {summed}"

@@ -51,7 +51,7 @@ def _validator(name: str) -> Validator:
 
     extend: Callable[..., type[Validator]] = validators.extend
     strict = extend(Draft202012Validator, {"pattern": _pattern_faults})
-    return strict(json.loads(schema_text(name)))
+    return strict(json.loads(schema_text(name), parse_float=Decimal))
 
 
 def _pattern_faults(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -219,6 +220,15 @@ def test_verify_adds_up_what_the_manifest_says_of_verdicts(
         line for result in found.results for line in result.details if "curation states" in line
     ]
     assert told
+
+
+def test_verify_does_not_wait_for_a_pipe_in_the_place_of_verdicts(tmp_path: Path) -> None:
+    made = composed(mix(tmp_path, verdict(ROWS[2], "drop")))
+    (tmp_path / PUBLISHED).unlink()
+    os.mkfifo(tmp_path / PUBLISHED)
+    options = VerifyOptions(allow_unsigned=True, config=tmp_path / "mix.config")
+    (found,) = teapot.verify(made.paths.manifest, options=options)
+    assert [r.status.value for r in found.results if r.name == "curation t/a"] == ["skipped"]
 
 
 def test_explain_shows_the_verdict(tmp_path: Path) -> None:

@@ -76,3 +76,16 @@ def test_a_line_feed_behind_a_value_is_a_fault_and_no_other_record(key: str) -> 
     both = [json.dumps(one).encode() for one in (verdict(_A, "keep"), line)]
     with pytest.raises(ConfigError, match=f"x.jsonl:2: {key}: found the text"):
         parse_curation(b"\n".join(both), PATH)
+
+
+@pytest.mark.parametrize(
+    ("begin", "told"),
+    [
+        (b"\xef\xbb\xbf", "x.jsonl:1: begins with a byte order mark; save the file as UTF-8"),
+        (b"\n", "x.jsonl:1: is empty, expected a verdict; remove the line"),
+        (b"\r\n", "x.jsonl:1: is empty, expected a verdict; remove the line"),
+    ],
+)
+def test_what_an_editor_leaves_is_named(begin: bytes, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        parse_curation(begin + json.dumps(verdict(_A, "keep")).encode(), PATH)

@@ -10,9 +10,12 @@ import pytest
 
 import teapot
 from teapot import MixOptions, VerifyOptions, rowscan
+from teapot.canonical import dumps_readable, loads
 from teapot.digest import sha256_hex
-from teapot.errors import BadRowsError, ConfigError
+from teapot.errors import BadRowsError, ConfigError, DataError
 from teapot.ledger import read_ledger
+from teapot.manifestfile import read_manifest, recipe_faults
+from teapot.model.manifest import Manifest
 from teapot.plugins import load_trainer
 from teapot.sources import jsonl as jsonl_source
 from tests.support.inline import inline_engine
@@ -205,3 +208,44 @@ def test_a_manifest_with_verdicts_is_read_back_to_the_byte(tmp_path: Path) -> No
     data = made.paths.manifest.read_bytes()
     assert teapot.model.manifest.Manifest.from_dict(json.loads(data)).to_bytes() == data
     assert sha256_hex(data) == made.manifest_sha256
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"edit": 2, "unreviewed": 8}, "rows by edit: the curation states 2, the rest sums to 1"),
+        ({"move": 0, "unreviewed": 10}, "rows by move: the curation states 0, the rest sums to 1"),
+        ({"keep": 90_000}, "rows: the curation states 90012, the rest sums to 12"),
+        ({"keep": 2, "unreviewed": 7}, None),
+    ],
+)
+def test_counts_of_verdicts_are_held_against_the_rows(
+    change: dict[str, int], told: str | None, tmp_path: Path
+) -> None:
+    made = composed(mix(tmp_path, EDIT, MOVE, verdict(ROWS[0], "drop")))
+    value = loads(made.paths.manifest.read_bytes())
+    (module,) = value["predicate"]["teapot_composition"]["modules"]
+    assert list(recipe_faults(Manifest.from_dict(value))) == []
+    module["curation"]["rows"].update(change)
+    faults = list(recipe_faults(Manifest.from_dict(value)))
+    assert (f"t/a: {told}" in faults) if told else faults == []
+
+
+def test_no_row_without_a_verdict_is_stated_where_such_rows_fail_the_run(tmp_path: Path) -> None:
+    made = composed(mix(tmp_path, EDIT))
+    value = loads(made.paths.manifest.read_bytes())
+    build = value["predicate"]["buildDefinition"]["externalParameters"]
+    build["recipe"]["modules"][0]["curation"]["unreviewed"] = "fail"
+    assert list(recipe_faults(Manifest.from_dict(value))) == [
+        "t/a: rows that nobody reviewed: the curation states 11, the rest sums to 0"
+    ]
+
+
+@pytest.mark.parametrize("use", ["local:\0", "local:x/../../y", "elsewhere"])
+def test_a_manifest_names_verdicts_as_a_config_does(use: str, tmp_path: Path) -> None:
+    made = composed(mix(tmp_path, EDIT))
+    value = loads(made.paths.manifest.read_bytes())
+    build = value["predicate"]["buildDefinition"]["externalParameters"]
+    build["recipe"]["modules"][0]["curation"]["use"] = use
+    with pytest.raises(DataError, match="expected published:NAME or local:NAME"):
+        read_manifest(dumps_readable(value), "m")

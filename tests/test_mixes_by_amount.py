@@ -12,11 +12,11 @@ import pytest
 
 import teapot
 from teapot import MixOptions, scratch
-from teapot.canonical import dumps, loads
+from teapot.canonical import dumps, dumps_readable, loads
 from teapot.cardbody import _composition
 from teapot.cli.explain import _lines
 from teapot.configfile import load_config
-from teapot.errors import ConfigError
+from teapot.errors import ConfigError, DataError
 from teapot.manifestfile import read_manifest, recipe_faults
 from teapot.model.manifest import Manifest
 from teapot.model.recipe import Recipe
@@ -338,3 +338,28 @@ def test_a_config_of_another_amount_than_the_composition_is_told(project: Path) 
         "groups.langs: the config says t/d, t/e, temperature 3, 100 rows, the composition was made "
         "with t/d, t/e, temperature 2, 100 rows",
     ]
+
+
+@pytest.mark.parametrize("temperature", ["0.01", "0.112345678901234567e-1", "1000"])
+def test_every_temperature_that_a_config_can_say_verifies(temperature: str, project: Path) -> None:
+    groups = {"g": {"modules": ["t/a", "t/b"], "temperature": "T", "rows": 20}}
+    path = write(project, {"modules": {"t/a": True, "t/b": True}, "groups": groups})
+    path.write_text(path.read_text().replace('"T"', temperature))
+    made = compose(path)
+    assert read_manifest(made.paths.manifest.read_bytes(), "m").data.records == 20
+
+
+def test_every_weight_that_a_config_can_say_verifies(project: Path) -> None:
+    path = write(project, {"modules": {"t/a": {"repeat": "W"}, "t/b": True}})
+    path.write_text(path.read_text().replace('"W"', "0.512345678901234567e-1"))
+    made = compose(path)
+    assert read_manifest(made.paths.manifest.read_bytes(), "m").recipe.modules[0].weight
+
+
+def test_a_manifest_of_a_weight_beyond_all_numbers_is_refused(project: Path) -> None:
+    made = compose(write(project, {"modules": {"t/a": True}}))
+    value = loads(made.paths.manifest.read_bytes())
+    for stated in (build(value)["modules"][0], counts(value, 0)):
+        stated["weight"] = "1" + "0" * 5000
+    with pytest.raises(DataError, match="weight: found the text '1000"):
+        read_manifest(dumps_readable(value), "m")

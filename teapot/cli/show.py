@@ -11,13 +11,13 @@ import click
 from teapot.cli.app import harmless
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
     from teapot.model.report import CurationReport, MixReport, ModuleReport
     from teapot.model.verification import CheckResult, Verification
 
 _WIDTH_IN_A_PIPE = 120
+_ANY_WIDTH = 10_000
 
 
 def print_json(value: Any) -> None:
@@ -27,9 +27,8 @@ def print_json(value: Any) -> None:
 
 def print_report(report: MixReport) -> None:
     """Print the tables of a mix: modules, dropped rows, licences."""
-    console = _console()
-    console.print(_modules(report))
-    console.print(_licenses(report))
+    print_table(_modules(report))
+    print_table(_licenses(report))
     for module in report.modules:
         if module.dropped:
             told = ", ".join(f"{count} {reason}" for reason, count in module.dropped.items())
@@ -75,8 +74,15 @@ def plain_table(*headings: str) -> Table:
 
 
 def print_table(table: Table) -> None:
-    """Print one table."""
-    _console().print(table)
+    """Print one table, over the terminal's edge where it must be: a cut number is another one."""
+    from rich.console import Console
+    from rich.measure import Measurement
+
+    width = None if sys.stdout.isatty() else _WIDTH_IN_A_PIPE
+    console = Console(width=width, highlight=False)
+    least = Measurement.get(console, console.options.update(width=_ANY_WIDTH), table).minimum
+    console.width = max(console.width, least)
+    console.print(table)
 
 
 def cell(text: object) -> str:
@@ -127,7 +133,7 @@ def _modules(report: MixReport) -> Table:
 
     tokens = report.total.tokens
     last = ">tokens %" if tokens is not None else ">chars %"
-    asked = (">asked", ">realised") if report.has_amounts else (">weight",)
+    asked = ("asked", "realised") if report.has_amounts else (">weight",)
     table = plain_table("module", *asked, ">read", ">dropped", ">usable", ">lines", ">rows %",
                         last, ">unused")  # fmt: skip
     for module in report.modules:
@@ -166,10 +172,3 @@ def _licenses(report: MixReport) -> Table:
         table.add_row(cell(name), f"{amount.lines:,}",
                       str(share_of(amount.lines, report.total.lines)), f"{size:,}")  # fmt: skip
     return table
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    width = None if sys.stdout.isatty() else _WIDTH_IN_A_PIPE
-    return Console(width=width, highlight=False)

@@ -88,8 +88,10 @@ def _check_curation(
     try:
         if kind == "published":
             path = published_path(places.find(module), version)
-        found = sha256_file(path)
+        found = sha256_file(path) if path.is_file() else None
     except (ConfigError, OSError):
+        found = None
+    if found is None:
         told = f"{compared}; it is not here"
         return CheckResult(name=name, status=Status.SKIPPED, compared=told)
     return CheckResult.compare(name, compared, expected=curation.sha256, found=found)

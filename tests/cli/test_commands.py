@@ -112,6 +112,22 @@ def test_plan_counts_tokens_where_a_tokenizer_is_named(
     assert value["total"]["tokens"] == value["licenses"]["MIT"]["tokens"] == 10
 
 
+@pytest.mark.parametrize("width", [120, 40])
+def test_no_number_of_a_table_is_cut(
+    width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("teapot.cli.show._WIDTH_IN_A_PIPE", width)
+    names = ["t/icelandic", "t/norwegian"]
+    for name in names:
+        write_module(tmp_path, name, chat_rows(name, 1234))
+    groups = {"northern-languages": {"modules": names, "temperature": "2.5", "rows": 200_000}}
+    config = write_config(tmp_path, {}, modules=dict.fromkeys(names, True), groups=groups)
+    out = said(capsys, "plan", str(config), "--quiet")[1]
+    rows = [line.split() for line in out.splitlines() if "100,000" in line]
+    numbers = ["1,234", "0", "1,234", "100,000", "50.0", "50.0", "0"]
+    assert [row[0].startswith("t/") and row[-7:] == numbers for row in rows[:2]] == [True, True]
+
+
 def test_control_characters_from_data_never_reach_the_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

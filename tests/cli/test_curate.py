@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,26 @@ def test_stats_count_verdicts_coverage_and_agreement(capsys: pytest.CaptureFixtu
     ]
     text = said(capsys, "stats", str(file), "--module", "t/a")[1]
     assert "4 of 5 records reviewed" in text and "0.500" in text and "conflict: " in text
+
+
+@pytest.mark.parametrize("version", ["../../../../evil", "a b", "", "v1\n", ".v1"])
+@pytest.mark.parametrize("command", ["import", "export"])
+def test_a_version_that_no_config_can_name_is_refused(
+    command: str, version: str, capsys: pytest.CaptureFixture[str], project: Path
+) -> None:
+    file = write_verdicts(project / "new.jsonl", verdict(ROWS[0], "keep"))
+    what = [str(file), "--module", "t/a"] if command == "import" else ["t/a"]
+    before = sorted(project.rglob("*"))
+    code, _, err = said(capsys, command, *what, "--version", version)
+    assert code == 2 and "--version: found" in err and "such as v1" in err
+    assert sorted(project.rglob("*")) == before
+
+
+def test_a_pipe_in_the_place_of_local_verdicts_is_not_waited_for(
+    capsys: pytest.CaptureFixture[str], project: Path
+) -> None:
+    file = write_verdicts(project / "new.jsonl", verdict(ROWS[0], "keep"))
+    LOCAL.parent.mkdir(parents=True)
+    os.mkfifo(LOCAL)
+    code, _, err = said(capsys, "import", str(file), "--module", "t/a")
+    assert (code, "not a regular file" in err or "cannot be written" in err) == (6, True)
