@@ -52,7 +52,7 @@ class CardFacts:
 def card_body(facts: CardFacts) -> str:
     """Return the text below the head of a card."""
     parts = [
-        _opening(facts), _recipe(facts.statement), _composition(facts), _loss(facts),
+        _opening(facts), _recipe(facts.statement), _composition(facts.manifest, has_attribution=facts.has_attribution), _loss(facts),
         _prompt(facts.system_prompt), _usage(facts), _audit(facts), _again(facts),
         _limits(),
     ]  # fmt: skip
@@ -149,8 +149,7 @@ def _recipe(statement: TrainStatement) -> str:
     )
 
 
-def _composition(facts: CardFacts) -> str:
-    manifest = facts.manifest
+def _composition(manifest: Manifest, *, has_attribution: bool = False) -> str:
     report, recipe = manifest.report, {module.name: module for module in manifest.recipe.modules}
     modules = [
         [code(m.name), code(m.version), f"{m.lines:,}", *_asked(report, m),
@@ -168,7 +167,7 @@ def _composition(facts: CardFacts) -> str:
         ["licence", ">records", ">tokens" if is_counted else ">characters"], licenses
     )
     named = "Whose data it is: [ATTRIBUTION.md](ATTRIBUTION.md)."
-    tail = f"\n\n{named}" if facts.has_attribution else ""
+    tail = f"\n\n{named}" if has_attribution else ""
     return (
         f"## Composition\n\n{by_module}\n\nA module's licence is that of its rows that name "
         f"none of their own. By the licence of each record:\n\n{by_license}{tail}"
