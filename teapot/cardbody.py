@@ -52,7 +52,8 @@ class CardFacts:
 def card_body(facts: CardFacts) -> str:
     """Return the text below the head of a card."""
     parts = [
-        _opening(facts), _recipe(facts.statement), _composition(facts.manifest, has_attribution=facts.has_attribution), _loss(facts),
+        _opening(facts), _recipe(facts.statement),
+        _composition(facts.manifest, has_attribution=facts.has_attribution), _loss(facts),
         _prompt(facts.system_prompt), _usage(facts), _audit(facts), _again(facts),
         _limits(),
     ]  # fmt: skip
