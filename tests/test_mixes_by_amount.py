@@ -21,9 +21,10 @@ from teapot.manifestfile import read_manifest, recipe_faults
 from teapot.model.manifest import Manifest
 from teapot.model.recipe import Recipe
 from teapot.model.verification import Status
+from teapot.usecases.signing import sign_manifest
 from teapot.usecases.trainplan import config_differences
 from teapot.usecases.verify import VerifyOptions, verify
-from tests.support.compositions import compose, manifest_of, restate
+from tests.support.compositions import compose, manifest_of, restate, signer
 from tests.support.inline import inline_engine
 from tests.support.project import chat_row, chat_rows, write_module
 from tests.support.tokenizers import tokenizer_json
@@ -363,3 +364,17 @@ def test_a_manifest_of_a_weight_beyond_all_numbers_is_refused(project: Path) -> 
         stated["weight"] = "1" + "0" * 5000
     with pytest.raises(DataError, match="weight: found the text '1000"):
         read_manifest(dumps_readable(value), "m")
+
+
+def test_sign_says_which_amount_does_not_follow(project: Path) -> None:
+    made = compose(write(project, BY_ROWS), signed=False)
+    value = loads(made.paths.manifest.read_bytes())
+    build(value)["modules"][0].update(max_repeat="1")
+    parameters = value["predicate"]["buildDefinition"]["externalParameters"]
+    parameters["recipe_sha256"] = Recipe.from_dict(parameters["recipe"]).sha256()
+    made.paths.manifest.write_bytes(dumps_readable(value))
+    with pytest.raises(DataError) as caught:
+        sign_manifest(made.paths.manifest, signer(), manifest_only=True)
+    told = str(caught.value)
+    assert "recipe: it asks for what cannot be had: modules.t/a.max_repeat" in told
+    assert told.endswith("nothing was signed: compose again")

@@ -28,7 +28,7 @@ from teapot.keys import (
 )
 from teapot.manifestchecks import check_recipe, check_sums
 from teapot.manifestfile import MAX_BYTES, read_manifest, stated_recipe_sha256
-from teapot.model.verification import Status
+from teapot.model.verification import CheckResult, Status
 from teapot.signing import PrivateKey
 from teapot.trustfile import add_line, load_trust, user_trust_file
 from teapot.usecases.targets import compositions_of
@@ -174,16 +174,21 @@ def _sign_one(paths: OutputPaths, signer: Signer, *, manifest_only: bool) -> Pat
     faults = [result for result in results if result.status == Status.FAULT]
     if faults:
         raise DataError(
-            *(
-                Problem(str(paths.manifest), f"{r.name}: expected {r.expected}, found {r.found}")
-                for r in faults
-            ),
-            "nothing was signed: compose again, or sign the manifest alone with --manifest-only",
+            *(Problem(str(paths.manifest), _told(result)) for result in faults),
+            "nothing was signed: compose again"
+            + ("" if manifest_only else ", or sign the manifest alone with --manifest-only"),
         )
     made = signer(manifest)
     path = _place(paths, Bundle.parse(made), manifest)
     write_atomically(path, made)
     return path
+
+
+def _told(fault: CheckResult) -> str:
+    """Return what a check found; where the digests agree it is in the details."""
+    if fault.expected == fault.found:
+        return f"{fault.name}: {'; '.join(fault.details)}"
+    return f"{fault.name}: expected {fault.expected}, found {fault.found}"
 
 
 def _place(paths: OutputPaths, bundle: Bundle, manifest: bytes) -> Path:
