@@ -66,7 +66,8 @@ def import_(
     if as_json:
         print_json(made.to_dict())
         return
-    click.echo(f"{counted(made.verdicts, 'verdict')} appended to {made.path}")
+    held = f" ({made.known:,} stood there already)" if made.known else ""
+    click.echo(f"{counted(made.verdicts, 'verdict')} appended to {made.path}{held}")
     if made.by_id and not quiet:
         bound = made.by_id - len(made.unmatched) - len(made.ambiguous)
         click.echo(f"warning: by id: {bound} bound to contents", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -30,13 +31,17 @@ _SHOWN = 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Imported:
-    """What was brought in; `unmatched` ids stand on no record, `ambiguous` ones on several."""
+    """What was brought in; `unmatched` ids stand on no record, `ambiguous` ones on several.
+
+    `known` verdicts were there already, and were left out.
+    """
 
     path: Path
     verdicts: int
     by_id: int
     unmatched: tuple[str, ...]
     ambiguous: tuple[str, ...]
+    known: int
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -82,8 +87,9 @@ class Stats:
 def import_verdicts(
     file: Path, records: ModuleRecords, *, version: str, reviewer: str | None, time: str
 ) -> Imported:
-    """Append the verdicts of a file to the module's local ones; ids are bound to contents.
+    """Append the verdicts of a file to the module's local ones, each once; ids become contents.
 
+    Bound ids are the same verdict whenever they are imported, because their time is only that.
     `reviewer` is who stands for verdicts by id that name nobody; `time` is what those get.
 
     Raises:
@@ -100,9 +106,12 @@ def import_verdicts(
         if len(contents[one.id]) == 1
     ]
     path = local_path(records.module.module.name, version, _config_of(records))
-    append_verdicts(path, [*found.verdicts, *bound])
+    new = _unlike(held := _held(path), found.verdicts)
+    new += _unlike([replace(one, time=time) for one in held], bound)
+    append_verdicts(path, new)
     return Imported(
-        path=path, verdicts=len(found.verdicts) + len(bound), by_id=len(found.by_id),
+        path=path, verdicts=len(new), by_id=len(found.by_id),
+        known=len(found.verdicts) + len(bound) - len(new),
         unmatched=tuple(sorted(name for name, digests in contents.items() if not digests)),
         ambiguous=tuple(sorted(name for name, digests in contents.items() if len(digests) > 1)),
     )  # fmt: skip
@@ -199,6 +208,16 @@ def _contents_by_id(records: Iterable[Example], ids: set[str]) -> dict[str, set[
         if example.id in found:
             found[example.id].add(example.content_digest)
     return found
+
+
+def _held(path: Path) -> Sequence[Verdict]:
+    return read_curation(path).verdicts if os.path.lexists(path) else ()
+
+
+def _unlike(held: Iterable[Verdict], given: Iterable[Verdict]) -> list[Verdict]:
+    """Return the verdicts that are none of those held, each once."""
+    lines = {lines_of([one]) for one in held}
+    return list({line: one for one in given if (line := lines_of([one])) not in lines}.values())
 
 
 def _bound(one: IdVerdict, content: bytes, *, reviewer: str | None, time: str) -> Verdict:
