@@ -1,8 +1,8 @@
 """Weights & Biases and Trackio, as they are installed now, take a run; their own readers show it.
 
 Both are installed below `$TEAPOT_CONFORMANCE_VENVS` or `build/conformance`, beside the packages of
-the environment that the tests run in. wandb reads its files in Go since 0.29; the last release with
-a reader in Python is installed beside it, for reading alone.
+the environment that the tests run in. wandb has no reader in Python since 0.30; a release that
+has one is installed beside it, for reading alone.
 """
 
 from __future__ import annotations
