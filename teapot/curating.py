@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy
 
 from teapot.curationfile import Curation
-from teapot.index import NO_RECORD, Numbers, keys_of, prefixes_of
+from teapot.index import DIGEST_BYTES, NO_RECORD, Numbers, keys_of, prefixes_of
 from teapot.model.record import Dropped
 from teapot.model.report import CurationReport
 from teapot.model.verdict import Decision
@@ -45,7 +45,8 @@ class Curator:
         odd: dict[int, Dropped | Repaired | Reviewed] = dict(part.odd)
         ids = part.ids.listed() if self.curation.by_id else None
         open_ = part.entries["state"] != NO_RECORD
-        decided = self._decided(part, ids)
+        contents = _contents(part)
+        decided = self._decided(part, ids, contents)
         for place, one in part.odd.items():
             if isinstance(one, Reviewed) and one.decided is not None:
                 # It was changed where it was judged; what is said of its new content is not of it.
@@ -62,7 +63,7 @@ class Curator:
                 odd[place] = _dropped(part, place, CURATED, told)
             else:
                 odd[place] = _reviewed(part.odd.get(place), told)
-        self._leave(part, source, numpy.flatnonzero(open_), odd)
+        self._leave((part, contents), source, numpy.flatnonzero(open_), odd)
         gone = [place for place, one in odd.items() if isinstance(one, Dropped)]
         part.entries["state"][gone] = NO_RECORD
         return replace(part, odd=odd)
@@ -78,7 +79,9 @@ class Curator:
             orphans=len(decided) - matched, rows=dict(sorted(tally.rows.items())),
         )  # fmt: skip
 
-    def _decided(self, part: Part, ids: list[str | None] | None) -> dict[int, Decision]:
+    def _decided(
+        self, part: Part, ids: list[str | None] | None, contents: Numbers
+    ) -> dict[int, Decision]:
         """Return the decisions by place; what was said of a content goes before what of an id."""
         found: dict[int, Decision] = {}
         for place, name in enumerate(ids or ()):
@@ -86,32 +89,37 @@ class Curator:
             if name is not None and decision is not None:
                 self.tally.matched_ids.add(name)
                 found[place] = decision
-        changed = {place for place, one in part.odd.items() if isinstance(one, Reviewed)}
-        for place in self._candidates(part).tolist():
+        changed = {
+            place
+            for place, one in part.odd.items()
+            if isinstance(one, Reviewed) and one.decided is not None
+        }
+        for place in self._candidates(contents).tolist():
             if place in changed:
                 continue
-            digest = part.entries["content"][place].tobytes()
+            digest = contents[place].tobytes()
             decision = self.curation.decisions.get(digest)
             if decision is not None:
                 self.tally.matched.add(digest)
                 found[place] = decision
         return dict(sorted(found.items()))
 
-    def _candidates(self, part: Part) -> Numbers:
+    def _candidates(self, contents: Numbers) -> Numbers:
         """Return the places of rows whose digest begins as that of a decision."""
         if self._prefixes is None:
             return numpy.empty(0, dtype=numpy.int64)
-        return numpy.flatnonzero(numpy.isin(prefixes_of(part.entries["content"]), self._prefixes))
+        return numpy.flatnonzero(numpy.isin(prefixes_of(contents), self._prefixes))
 
     def _leave(
-        self, part: Part, source: str, places: Numbers,
+        self, rows: tuple[Part, Numbers], source: str, places: Numbers,
         odd: dict[int, Dropped | Repaired | Reviewed],
     ) -> None:  # fmt: skip
         """Do with rows that nobody reviewed what the config says."""
+        part, contents = rows
         self.tally.rows[UNREVIEWED] += len(places)
         if self.curation.unreviewed == "fail":
             for place in places[: SHOWN - len(self.tally.fails)].tolist():
-                row, content = part.entries["row"][place], part.entries["content"][place]
+                row, content = part.entries["row"][place], contents[place]
                 self.tally.fails.append((source, int(row), content.tobytes().hex()))
         elif self.curation.unreviewed == "drop":
             told = f"no verdict in {self.curation.use}"
@@ -129,6 +137,24 @@ def _dropped(part: Part, place: int, reason: str, told: str) -> Dropped:
 
 
 def _reviewed(odd: Dropped | Repaired | Reviewed | None, told: str) -> Reviewed:
+    if isinstance(odd, Reviewed):
+        return replace(odd, detail="; ".join(filter(None, (told, odd.detail))))
     if isinstance(odd, Repaired):
         return Reviewed(told, odd.repairs, odd.digest_before)
     return Reviewed(told)
+
+
+def _contents(part: Part) -> Numbers:
+    """Return the content digests that verdicts know the rows by, shape (n, 32)."""
+    read = {
+        place: one.read
+        for place, one in part.odd.items()
+        if isinstance(one, Reviewed) and one.read is not None
+    }
+    contents: Numbers = part.entries["content"]
+    if read:
+        contents = contents.copy()
+        contents[[*read]] = numpy.frombuffer(b"".join(read.values()), dtype=numpy.uint8).reshape(
+            -1, DIGEST_BYTES
+        )
+    return contents

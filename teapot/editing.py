@@ -7,18 +7,18 @@ are made, in both passes, on the rows of the same block. A cache keeps parts as 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy
 
 from teapot.curationfile import Curation
-from teapot.digest import sha256
-from teapot.index import NO_RECORD, SPOOLED, Keys, Numbers, keys_of, prefixes_of
+from teapot.index import NO_RECORD, Keys, Numbers, keys_of, prefixes_of
 from teapot.interfaces import Block
-from teapot.model.record import Dropped, Example, Fault, Row
+from teapot.model.record import Dropped, Fault, Row
 from teapot.model.verdict import Decision
+from teapot.partchanges import PartChanges
 from teapot.partmaker import PartMaker
-from teapot.parts import Part, Reviewed
+from teapot.parts import Part
 from teapot.sources.jsonl import parse_row
 
 
@@ -69,7 +69,7 @@ class Editor:
     def _edited(self, part: Part, places: Numbers, row_at: Callable[[int], Row | Fault]) -> Part:
         if not len(places):
             return part
-        changing = _Changing(part)
+        changing = PartChanges(part)
         for place in places.tolist():
             content = part.entries["content"][place].tobytes()
             decision = self._edits.decisions.get(content)
@@ -81,40 +81,6 @@ class Editor:
             if isinstance(made, Dropped):
                 changing.drop(place, made, told)
             else:
-                changing.put(place, made, told, self._maker.tokens_of(made))
+                changing.put(place, made, self._maker.tokens_of(made))
+                changing.review(place, made, told, content)
         return changing.part()
-
-
-class _Changing:
-    """A part in change."""
-
-    def __init__(self, part: Part) -> None:
-        self._part, self._odd = part, dict(part.odd)
-        self.ids = part.ids.listed()
-        self._lines, self._bytes = [part.lines], len(part.lines)
-
-    def drop(self, place: int, dropped: Dropped, told: str) -> None:
-        """Drop a record that does not pass its checks any more; it is told by what was read."""
-        entry = self._part.entries[place]
-        self._odd[place] = replace(
-            dropped, content_digest=entry["content"].tobytes(),
-            detail=f"{dropped.detail}; after {told}", shown=f"{dropped.shown}; after {told}",
-        )  # fmt: skip
-        entry["state"] = NO_RECORD
-
-    def put(self, place: int, example: Example, told: str, tokens: int) -> None:
-        """Put an example in the place of a record; its line is kept, for no row makes it again."""
-        entry = self._part.entries[place]
-        before = entry["content"].tobytes()
-        entry["content"] = numpy.frombuffer(example.content_digest, dtype=numpy.uint8)
-        entry["record"] = numpy.frombuffer(sha256(example.line), dtype=numpy.uint8)
-        entry["offset"], entry["length"] = self._bytes, len(example.line)
-        entry["characters"], entry["tokens"] = example.characters, tokens
-        entry["state"] = SPOOLED
-        self._lines.append(example.line)
-        self._bytes += len(example.line)
-        self._odd[place] = Reviewed(told, example.repairs, example.digest_before, before)
-
-    def part(self) -> Part:
-        """Return what came of it."""
-        return replace(self._part, odd=self._odd, lines=b"".join(self._lines))

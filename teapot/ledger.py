@@ -134,5 +134,5 @@ def _told(odd: Dropped | Repaired | Reviewed | None) -> _Told:
         return None, None, odd.repairs, odd.digest_before.hex()
     if isinstance(odd, Reviewed):
         before = odd.digest_before.hex() if odd.digest_before is not None else None
-        return None, odd.detail, odd.repairs, before
+        return None, odd.detail or None, odd.repairs, before
     return None, None, (), None

@@ -82,7 +82,7 @@ def _part_of(rest: bytes) -> Part:
 
 def _odd_value(odd: Dropped | Repaired | Reviewed) -> list[Any]:
     if isinstance(odd, Reviewed):
-        digests = (odd.digest_before, odd.decided)
+        digests = (odd.digest_before, odd.decided, odd.read)
         told = [None if digest is None else digest.hex() for digest in digests]
         return ["reviewed", odd.detail, list(odd.repairs), *told]
     if isinstance(odd, Repaired):
@@ -93,8 +93,8 @@ def _odd_value(odd: Dropped | Repaired | Reviewed) -> list[Any]:
 
 def _odd_of(value: list[Any]) -> Dropped | Repaired | Reviewed:
     if value[0] == "reviewed":
-        before, decided = (None if one is None else bytes.fromhex(one) for one in value[3:])
-        return Reviewed(value[1], tuple(value[2]), before, decided)
+        digests = [None if one is None else bytes.fromhex(one) for one in value[3:]]
+        return Reviewed(value[1], tuple(value[2]), *digests)
     if value[0] == "repaired":
         return Repaired(tuple(value[1]), bytes.fromhex(value[2]))
     reason, detail, shown, identity, license_text, content, bad = value[1:]

@@ -9,7 +9,7 @@ import numpy
 from teapot.digest import sha256
 from teapot.index import ENTRY, FROM_ROW, NO_LICENSE, NO_RECORD, SPOOLED, Entries, license_code
 from teapot.interfaces import Block
-from teapot.model.record import Dropped, Example, Fault, Row
+from teapot.model.record import Dropped, Example, Fault, Message, Record, Row
 from teapot.model.verdict import Decision
 from teapot.parts import Ids, Part, Repaired
 from teapot.records import RecordMaker
@@ -69,6 +69,10 @@ class PartMaker:
     def revise(self, row: Row, identity: str, decision: Decision) -> Example | Dropped:
         """Return what a row makes after a reviewer's edit or move."""
         return self._maker.revise(row, identity, decision)
+
+    def remake(self, record: Record, messages: list[Message]) -> Example | Dropped:
+        """Return what a record makes with other messages, checked as any other."""
+        return self._maker.remake(record, messages)
 
     def tokens_of(self, example: Example) -> int:
         """Return the tokens of an example, 0 where nobody counts them."""

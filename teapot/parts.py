@@ -26,15 +26,17 @@ class Repaired:
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """What reviewers decided of a record that stays, and what changed it, as for `Repaired`.
+    """What reviewers or screens say of a record that stays, and what changed it, as for `Repaired`.
 
     `decided` is the content digest that an edit or a move spoke of; other verdicts change nothing.
+    `read` is the one that verdicts know the record by, where a screen has changed it since.
     """
 
     detail: str
     repairs: tuple[str, ...] = ()
     digest_before: bytes | None = None
     decided: bytes | None = None
+    read: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

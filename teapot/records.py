@@ -107,6 +107,15 @@ class RecordMaker:
         repairs = (*found.repairs, f"curated-{decision.verdict}")
         return self._example(checked, repairs, found.digest_before or found.content_digest)
 
+    def remake(self, record: Record, messages: list[Message]) -> Example | Dropped:
+        """Return the example of a record that has other messages now, or why it makes none."""
+        try:
+            checked = self._checked(replace(record, messages=messages))
+            return checked if isinstance(checked, Dropped) else self._example(checked, (), None)
+        except CanonicalError as error:
+            fault = Fault("schema", "cannot be written as strict JSON", hint=str(error))
+            return _bad([fault], record.id, record.license)
+
     def _make(self, row: Row) -> Example | Dropped:
         identity, category, faults = _names(row, self._module.fields)
         turns = _turns(row, self._module.fields, self._ignored)

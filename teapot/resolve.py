@@ -19,6 +19,7 @@ from teapot.model.amount import AskedMix
 from teapot.model.config import BadRowPolicy, Config
 from teapot.model.module import Module, SourceSpec
 from teapot.modulefile import ModuleFile, ModulePlaces
+from teapot.screens import ScreenSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +57,7 @@ class ModuleInMix:
     on_bad_row: BadRowPolicy
     max_bad_rows: int | None
     curation: Curation | None = None
+    screens: tuple[ScreenSpec, ...] = ()
 
     @property
     def module(self) -> Module:

@@ -16,7 +16,7 @@ from pass one, and where it is put in order it is hashed again, from the bytes t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import version
 from itertools import islice, pairwise
@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 
 from teapot.batches import hash_lines
 from teapot.checks.builtin import builtin_checks
-from teapot.editing import Editor, Edits
 from teapot.errors import DataError, Problem, UsageError
+from teapot.finishing import Finisher, Finishing
 from teapot.index import Numbers
 from teapot.interfaces import (
     Block,
@@ -77,10 +77,10 @@ class Judging:
     include_reasoning: bool
     tokenizer: Path | None
     code: str
-    edits: Edits | None = None
+    finishing: Finishing = field(default_factory=Finishing)
 
-    def maker(self) -> EditingMaker:
-        """Return what makes parts, with what reviewers changed of them.
+    def maker(self, *, again: bool = False) -> FinishingMaker:
+        """Return what makes parts, and finishes them; `again` where lines are made once more.
 
         Raises:
             UsageError: the code here is not the code that asked for it.
@@ -99,23 +99,23 @@ class Judging:
         )
         tokens = _counter(self.tokenizer) if self.tokenizer is not None else None
         maker = PartMaker(RecordMaker(self.module, self.source, options), tokens)
-        return EditingMaker(maker, Editor(maker, self.edits))
+        return FinishingMaker(maker, Finisher(maker, self.finishing, again=again))
 
 
 @dataclass(frozen=True, slots=True)
-class EditingMaker:
-    """Makes parts whose records reviewers have changed."""
+class FinishingMaker:
+    """Makes parts, and does with their records what follows judging."""
 
     maker: PartMaker
-    editor: Editor
+    finisher: Finisher
 
     def of_block(self, block: Block) -> Part:
         """Return the part that a block makes."""
-        return self.editor.of_block(self.maker.of_block(block), block)
+        return self.finisher.of_block(self.maker.of_block(block), block)
 
     def of_rows(self, rows: Sequence[Row | Fault]) -> Part:
         """Return the part that rows make."""
-        return self.editor.of_rows(self.maker.of_rows(rows), rows)
+        return self.finisher.of_rows(self.maker.of_rows(rows), rows)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,7 +194,8 @@ def hash_file(file: PlainFile, spans: tuple[Span, ...]) -> FilePieces:
 def judge_range(judging: Judging, file: PlainFile, span: Span) -> JudgedRange:
     """Return the rows that a range owns, judged."""
     maker, reader = judging.maker(), RangeReader(file, span)
-    parts = tuple(_sent(maker.of_block(block)) for block in reader.blocks(again=True))
+    blocks = reader.blocks(again=not judging.finishing.needs_lines)
+    parts = tuple(_sent(maker.of_block(block)) for block in blocks)
     return JudgedRange(reader.piece, parts)
 
 
@@ -213,7 +214,7 @@ def sort_range(
     Raises:
         DataError: the range is not what it was in pass one.
     """
-    maker, reader = judging.maker(), RangeReader(file, span)
+    maker, reader = judging.maker(again=True), RangeReader(file, span)
     parts = [maker.of_block(block) for block in reader.blocks(again=False)]
     if reader.piece != piece:
         raise changed(file)
@@ -227,7 +228,7 @@ def sort_source(judging: Judging, opening: Opening, sha256: str, places: Places)
         DataError: the source is not what it was in pass one.
     """
     reader = opening.reader()
-    parts = list(_parts_of(reader, judging.maker()))
+    parts = list(_parts_of(reader, judging.maker(again=True)))
     if reader.identity().sha256 != sha256:
         told = "it changed while it was read; run again"
         raise DataError(Problem(f"source {opening.spec.id}", told))
@@ -262,7 +263,7 @@ def _sent(part: Part) -> bytes:
     return part_bytes(replace(part, lines=b""))
 
 
-def _parts_of(reader: SourceReader, maker: EditingMaker) -> Iterator[Part]:
+def _parts_of(reader: SourceReader, maker: FinishingMaker) -> Iterator[Part]:
     """Yield the parts of a whole source, with all of their lines."""
     if isinstance(reader, BlockReader):
         for block in reader.blocks():

@@ -17,8 +17,8 @@ from unicodedata import unidata_version
 import numpy
 
 from teapot.curating import SHOWN, Curator
-from teapot.editing import Editor, edits_of
 from teapot.errors import BadRowsError, DataError, PluginError, Problem, counted
+from teapot.finishing import Finisher, finishing_of
 from teapot.index import NO_RECORD, RecordIndex, prefixes_of
 from teapot.inorder import in_order
 from teapot.interfaces import (
@@ -182,20 +182,21 @@ class _Reading:
         self._options = options
         curation = module.curation
         self._curator = Curator(curation) if curation is not None else None
+        self._finishing = finishing_of(module)
         self._tally = found.tallies[module.name] = Tally(curator=self._curator)
 
     def read(
         self, spec: SourceSpec, reader: SourceReader, maker: PartMaker, facts: Mapping[str, Any]
     ) -> None:
         """Read one source to its end; `facts` are what decides its parts beside its bytes."""
-        edits = edits_of(self._module.curation)
-        made, editor = _kept(maker, self._sinks.cache, facts), Editor(maker, edits)
+        made = _kept(maker, self._sinks.cache, facts)
+        finisher = Finisher(maker, self._finishing)
 
         def make(block: Block) -> Part:
-            return editor.of_block(made(block), block)
+            return finisher.of_block(made(block), block)
 
         def of_rows(rows: Sequence[Row | Fault]) -> Part:
-            return editor.of_rows(maker.of_rows(rows), rows)
+            return finisher.of_rows(maker.of_rows(rows), rows)
 
         parts = self._parts(spec, reader, maker, (make, of_rows))
         self._take_all(spec, parts, reader)
@@ -268,13 +269,14 @@ class _Reading:
     def _is_read_again(self, blocks: BlockReader | None, maker: PartMaker) -> bool:
         """Keep a source open whose lines are made again; False where they must be spooled."""
         origins, common = self._sinks.origins, maker.common
+        needs_lines = self._finishing.needs_lines
         if origins is None:
-            return True
+            return not needs_lines
         again = None
-        if blocks is not None and common is not None and origins.has_room:
+        if blocks is not None and common is not None and origins.has_room and not needs_lines:
             again = blocks.again()
         origins.add(Origin(again, common))
-        return again is not None or common is None
+        return again is not None or (common is None and not needs_lines)
 
     def _watched(
         self, spec: SourceSpec, reader: SourceReader, watcher: RowWatcher

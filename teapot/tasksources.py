@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from teapot.editing import edits_of
 from teapot.errors import DataError, PluginError, Problem, UsageError
+from teapot.finishing import finishing_of
 from teapot.interfaces import Progress, SourceIdentity
 from teapot.model.module import SourceSpec
 from teapot.partfile import part_of
@@ -233,7 +233,7 @@ class SourceOpener:
             strip_think=config.training.strip_think,
             include_reasoning=config.training.include_reasoning,
             tokenizer=self._tokenizer.absolute() if self._tokenizer is not None else None,
-            code=code_here(), edits=edits_of(module.curation),
+            code=code_here(), finishing=finishing_of(module),
         )  # fmt: skip
 
     def _plain_file(self, opening: Opening, place: Place | None) -> PlainFile | None:
