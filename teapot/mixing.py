@@ -3,7 +3,8 @@
 `amounts` says how many lines a module gives. L lines of n usable records are L // n copies of each,
 and L % n records of lowest draw rank once more. The output is sorted by order rank. Both ranks are
 functions of content (see `ordering`), so that a larger amount only adds lines and nothing but a
-module's own records and seed decides which of them enter.
+module's own records and seed decides which of them enter. Records that are held out for validation
+(see `splitting`) are taken out first, and stand once each in an order of their own.
 
 Ranks are sorted by their first 8 bytes, and looked at whole only where those are equal. Rows are
 walked through some thousands at a time; what grows with them lies in `scratch`.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy
@@ -25,8 +26,10 @@ from teapot.index import NO_RECORD, Entries, Keys, Numbers, RecordIndex, prefixe
 from teapot.model.config import Duplicates
 from teapot.ordering import DRAW_LABEL, ORDER_LABEL, Ranker
 from teapot.scratch import Rows, Spread, room
+from teapot.splitting import Split, held_out
 
 NO_TWIN = -1
+_NOBODY: Numbers = numpy.empty(0, dtype=numpy.bool_)
 _LINE = numpy.dtype([("key", "<u8"), ("record", "<u8"), ("copy", "<u4")])
 _PAIR = numpy.dtype([("key", "<u8")])
 _MOST_BITS = 64
@@ -61,7 +64,8 @@ class Mix:
 
     `order[line]` is the row on that line, from 0, and `copies[row]` on how many lines it stands.
     `occurrences[row]` counts equal records of one module. `twins[row]` is the row whose equal
-    content was kept instead, or `NO_TWIN`.
+    content was kept instead, or `NO_TWIN`. `validation[line]` is the row on that line of the
+    validation file, and `held[row]` whether it stands there; both are empty without such a file.
     """
 
     order: Numbers
@@ -71,14 +75,32 @@ class Mix:
     shares: Mapping[str, Share]
     duplicate_groups: int
     duplicate_records: int
+    validation: Numbers = field(default_factory=_NOBODY.copy)
+    held: Numbers = field(default_factory=_NOBODY.copy)
+
+    def of_validation(self) -> Mix:
+        """Return the mix whose lines are those of the validation file."""
+        return replace(self, order=self.validation, copies=self.held.astype(numpy.uint8))
+
+    def with_validation(self, folder: Path | None = None) -> Mix:
+        """Return the mix whose lines are those of the data, and of the validation file behind."""
+        if not len(self.validation):
+            return self
+        lines = len(self.order)
+        order = room(lines + len(self.validation), self.order.dtype, folder)
+        order[:lines], order[lines:] = self.order, self.validation
+        copies = room(len(self.copies), self.copies.dtype, folder)
+        numpy.add(self.copies, self.held, out=copies)  # nobody stands in both
+        return replace(self, order=order, copies=copies)
 
 
-def plan_mix(
+def plan_mix(  # noqa: PLR0913 - each is asked for by itself
     index: RecordIndex,
     lines_of: LinesOf,
     *,
     seed: int,
     duplicates: Duplicates,
+    split: Split | None = None,
     folder: Path | None = None,
 ) -> Mix:
     """Return the mix of all records in `index`; in `folder` lies what is too much for memory."""
@@ -90,6 +112,10 @@ def plan_mix(
     )  # fmt: skip
     if duplicates.policy == "drop" and len(equals.records):
         planner = planner.with_twins(equals, duplicates.prefer)
+    if split is not None:
+        is_held = held_out(index, equals, split, seed=seed, folder=folder)
+        is_held &= planner.twins == NO_TWIN
+        planner = replace(planner, held=is_held)
     usable = {module: planner.usable(span) for module, span in index.modules()}
     lines = lines_of(usable)
     shares = {
@@ -105,6 +131,8 @@ def plan_mix(
         shares=shares,
         duplicate_groups=equals.groups,
         duplicate_records=len(equals.records) - equals.groups,
+        validation=planner.validation(),
+        held=planner.held,
     )
 
 
@@ -170,6 +198,7 @@ class _Planner:
     folder: Path | None
     occurrences: Numbers
     twins: Numbers
+    held: Numbers = field(default_factory=_NOBODY.copy)
 
     def with_twins(self, equals: Equals, prefer: Sequence[str]) -> _Planner:
         """Return a planner that keeps one record of each content."""
@@ -189,14 +218,13 @@ class _Planner:
         twins[:] = NO_TWIN
         twins[equals.records] = kept[groups]
         twins[kept] = NO_TWIN
-        return _Planner(self.index, self.seed, self.folder, self.occurrences, twins)
+        return replace(self, twins=twins)
 
     def usable(self, span: range) -> Usable:
         """Return what a module may give."""
         records = tokens = 0
         for start, entries in self.index.chunks(span):
-            twins = self.twins[start : start + len(entries)]
-            is_usable = (entries["state"] != NO_RECORD) & (twins == NO_TWIN)
+            is_usable = self._is_usable(start, entries)
             records += int(numpy.count_nonzero(is_usable))
             tokens += int(entries["tokens"][is_usable].sum(dtype=numpy.int64))
         return Usable(records=records, tokens=tokens)
@@ -213,19 +241,38 @@ class _Planner:
     def ordered(self, shares: Mapping[str, Share]) -> tuple[Numbers, Numbers]:
         """Return the record of every line, sorted by order rank, and each row's number of lines."""
         total = sum(share.lines for share in shares.values())
-        order = room(total, self.index.number_type, self.folder)
         copies = room(len(self.index), numpy.uint32, self.folder)
         copies[:] = 0
-        at = 0
         with closing(Spread(_LINE, total, self.folder)) as spread:
             for module, span in self.index.modules():
                 for lines in self._lines(module, span, shares[module]):
                     spread.add(lines)
                     copies[lines["record"]] += 1  # no record comes twice in one copy
-            for lines in spread.buckets():
-                order[at : at + len(lines)] = lines["record"][self._order(ORDER_LABEL, lines)]
-                at += len(lines)
-        return order, copies
+            return self._sorted(spread, total), copies
+
+    def validation(self) -> Numbers:
+        """Return the record of every line of the validation file, sorted by order rank."""
+        total = int(numpy.count_nonzero(self.held))
+        if not total:
+            return _NOBODY
+        with closing(Spread(_LINE, total, self.folder)) as spread:
+            for module, span in self.index.modules():
+                ranker = self._ranker(ORDER_LABEL, module)
+                for start, entries in self.index.chunks(span):
+                    places = numpy.flatnonzero(self.held[start : start + len(entries)])
+                    records = places + start
+                    contents = entries["content"][places]
+                    ranks = ranker.ranks(contents, self.occurrences[records])
+                    spread.add(_lines_of(records, ranks, 0))
+            return self._sorted(spread, total)
+
+    def _sorted(self, spread: Spread, total: int) -> Numbers:
+        """Return the record of each of so many lines, by order rank."""
+        order, at = room(total, self.index.number_type, self.folder), 0
+        for lines in spread.buckets():
+            order[at : at + len(lines)] = lines["record"][self._order(ORDER_LABEL, lines)]
+            at += len(lines)
+        return order
 
     def _lines(self, module: str, span: range, share: Share) -> Iterator[Rows]:
         """Yield the lines of a module, unsorted; those of one array are of one copy."""
@@ -258,9 +305,14 @@ class _Planner:
     def _usable(self, span: range) -> Iterator[tuple[Numbers, Entries]]:
         """Yield the records of a span that may stand on lines, and their content digests."""
         for start, entries in self.index.chunks(span):
-            twins = self.twins[start : start + len(entries)]
-            places = numpy.flatnonzero((entries["state"] != NO_RECORD) & (twins == NO_TWIN))
+            places = numpy.flatnonzero(self._is_usable(start, entries))
             yield places + start, entries["content"][places]
+
+    def _is_usable(self, start: int, entries: Entries) -> Numbers:
+        """Tell which of the entries from one on may stand on lines of the data."""
+        rows = slice(start, start + len(entries))
+        is_usable: Numbers = (entries["state"] != NO_RECORD) & (self.twins[rows] == NO_TWIN)
+        return is_usable & ~self.held[rows] if len(self.held) else is_usable
 
     def _order(self, label: bytes, lines: Rows) -> Numbers:
         return rank_order(lines["key"], lambda place: self._rank(label, lines[place]))
