@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pyarrow as arrow
 
+from teapot.model.report import HELD_OUT
+
+__all__ = ["DUPLICATE", "HELD_OUT", "LEDGER", "NOT_DRAWN", "REPEATED", "VALIDATION_LINE"]
+
 NOT_DRAWN, DUPLICATE = "not-drawn", "duplicate"
+VALIDATION_LINE = "validation line "
+"""How the detail of a row begins that is held out; the number of its line follows, from 1."""
 
 LEDGER = arrow.schema(
     [

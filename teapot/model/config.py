@@ -136,6 +136,13 @@ class Duplicates:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Split:
+    """Which part of the records is held out for validation, between 0 and 1."""
+
+    validation: Fraction
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     """One mix: which modules, how much of each, which licences, which seed, which base."""
 
@@ -155,6 +162,7 @@ class Config:
     tokenizer: str | None = None
     amounts: WholeMix = field(default_factory=WholeMix)
     groups: Mapping[str, Group] = field(default_factory=dict)
+    split: Split | None = None
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Config:
@@ -309,4 +317,5 @@ _SECTIONS: Mapping[str, Any] = {
     "duplicates": _duplicates,
     "amounts": lambda value: WholeMix(**_whole_numbers(value)),
     "groups": lambda value: {name: _group(group) for name, group in value.items()},
+    "split": lambda value: Split(validation=share_of_text(value["validation"])),
 }

@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
+HELD_OUT = "held-out"
+"""Why a row is not in the data that is in the validation file."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceReport:
@@ -92,7 +95,10 @@ class Amount:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MixReport:
-    """A whole mix: modules in the order of their names, licences, duplicates, warnings."""
+    """A whole mix: modules in the order of their names, licences, duplicates, warnings.
+
+    `split` is the share that was to be held out, as text, None where none was.
+    """
 
     modules: tuple[ModuleReport, ...]
     sources: tuple[SourceReport, ...]
@@ -101,6 +107,20 @@ class MixReport:
     duplicate_groups: int
     duplicate_records: int
     warnings: tuple[str, ...]
+    split: str | None = None
+
+    @property
+    def held_out(self) -> int:
+        """Return how many records are held out for validation."""
+        return sum(module.dropped.get(HELD_OUT, 0) for module in self.modules)
+
+    @property
+    def split_told(self) -> str:
+        """Return what was held out of what, asked and realised, in words."""
+        held = self.held_out
+        whole = held + sum(module.usable for module in self.modules)
+        part = decimal_text(_ratio(100 * held, whole, 4))
+        return f"{held:,} of {whole:,} records held out: {part}%, asked {self.split}"
 
     @property
     def has_amounts(self) -> bool:
@@ -125,6 +145,8 @@ class MixReport:
         """Return the report as JSON values; decimals become text."""
         value: dict[str, Any] = asdict(self)
         value["modules"] = [module.to_dict() for module in self.modules]
+        if self.split is None:
+            del value["split"]
         return value
 
 
