@@ -18,6 +18,8 @@ BadRowPolicy = Literal["fail", "drop"]
 DuplicatePolicy = Literal["keep", "drop"]
 Unreviewed = Literal["keep", "drop", "fail"]
 ConflictPolicy = Literal["warn", "fail"]
+Overlap = Literal["drop", "fail", "report"]
+WholeRow = Literal["fail", "drop", "keep"]
 ALL_LICENSES = "all"
 
 

@@ -1,0 +1,75 @@
+"""The words of a text without the marks on their letters, which leaks are looked for by. Pure.
+
+They are coarser than those of `words`: accents and other marks go too, so that a question cannot
+be hidden under them. In scripts whose vowels are marks, words fall together that differ in
+vowels; a run of many still tells. Each character becomes what it would become alone, so where
+words stand in the text can be told.
+"""
+
+from __future__ import annotations
+
+import re
+from unicodedata import category, normalize
+
+_ALONE = re.compile(
+    "[\u0e01-\u0e5b\u0e81-\u0edf\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005\u3007\u3021-\u3029"
+    "\u3040-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua9e0-\ua9ff\uaa60-\uaa7f\uf900-\ufaff"
+    "\U0001b000-\U0001b16f\U00020000-\U0003ffff]"
+)
+"""The letters of scripts that put no space between words."""
+_SPACE = re.compile(r"\S+")
+_UNSEEN = frozenset(map(chr, (0x115F, 0x1160, 0x2065, *range(0xFFF0, 0xFFF9))))
+
+
+class _Folded(dict[int, str]):
+    """What becomes of each code point after NFKD: letters and digits, a space, or nothing."""
+
+    def __missing__(self, point: int) -> str:
+        character = chr(point)
+        made = character.casefold() if character.isalnum() else " "
+        if _is_dropped(character):
+            made = ""
+        elif _ALONE.match(character):
+            made = f" {made} "
+        self[point] = made
+        return made
+
+
+_FOLDED = _Folded()
+
+
+def bare_words(text: str) -> list[str]:
+    """Return the words of a text, folded."""
+    return folded(text).split()
+
+
+def folded(text: str) -> str:
+    """Return a text by NFKD as folded words with spaces around them.
+
+    Each character becomes what it would become alone, so words can be found again in the text.
+    """
+    if text.isascii():
+        return text.translate(_ASCII)
+    return normalize("NFKD", text).translate(_FOLDED)
+
+
+def bare_spans(text: str) -> list[tuple[int, int]]:
+    """Return where each of `bare_words(text)` begins and ends in the text."""
+    parts = [folded(character) for character in text]
+    owners = [place for place, part in enumerate(parts) for _ in part]
+    return [
+        (owners[found.start()], owners[found.end() - 1] + 1)
+        for found in _SPACE.finditer("".join(parts))
+    ]
+
+
+def _is_dropped(character: str) -> bool:
+    """Tell whether a character is a mark on another, or is not seen at all."""
+    return (
+        category(character) in ("Mn", "Mc", "Me", "Cf")
+        or character in _UNSEEN
+        or "\U000e0000" <= character <= "\U000e0fff"
+    )
+
+
+_ASCII = {point: _FOLDED[point] for point in range(128)}
