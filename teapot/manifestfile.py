@@ -160,6 +160,8 @@ def recipe_faults(manifest: Manifest) -> Iterator[str]:
             yield f"{module.name}: verdicts are in the recipe or in the account, not in both"
         elif curated.curation is not None:
             yield from _curation_faults(module, curated.curation.unreviewed)
+        if recipe.decontaminate is None and "contaminated" in module.dropped:
+            yield f"{module.name}: it drops leaks of evaluation sets, and the recipe names no set"
     policy = LicensePolicy(None if recipe.licenses == "all" else tuple(recipe.licenses))
     yield from _profile_faults(recipe)
     for name in report.licenses:

@@ -9,13 +9,11 @@ from teapot.canonical import CanonicalError, loads
 from teapot.model.record import Message
 from teapot.thinking import CLOSE, OPEN, has_thought
 
-_ROLES = ("role", "from")
-
 
 def texts_of_turn(message: Message) -> Iterator[str]:
     """Yield the texts of a turn in order: thought, answer, and what its tool calls say."""
     content = message["content"]
-    if has_thought(content) and CLOSE in content:
+    if has_thought(content):
         thought, _, content = content[len(OPEN) :].partition(CLOSE)
         yield thought
     yield from texts_in(content)
@@ -37,16 +35,12 @@ def texts_in(text: str) -> Iterator[str]:
 
 
 def texts_of(value: Any) -> Iterator[str]:
-    """Yield every text in a JSON value, in order, but for keys, roles and what a system says."""
+    """Yield every text in a JSON value, in order, but for keys."""
     if isinstance(value, str):
         yield from texts_in(value)
     elif isinstance(value, Mapping):
-        if any(value.get(key) == "system" for key in _ROLES):
-            return
-        is_turn = any(key in value for key in ("content", "value"))
-        for key, item in value.items():
-            if not (is_turn and key in _ROLES):
-                yield from texts_of(item)
+        for item in value.values():
+            yield from texts_of(item)
     elif isinstance(value, list | tuple):
         for item in value:
             yield from texts_of(item)

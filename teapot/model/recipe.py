@@ -91,12 +91,48 @@ class LicenseProfile:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RecipeEvalSource:
+    """One file of an evaluation set, or one source of a module that is one, as it was read."""
+
+    id: str
+    revision: str | None
+    sha256: str
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecipeEvalSet:
+    """An evaluation set that records were compared with, and what became of those that leak it.
+
+    `overlap` and `on_row` are what became of runs of words and of whole rows; of a row, the texts
+    in `fields` were compared, or all where it is empty.
+    """
+
+    name: str
+    fields: tuple[str, ...]
+    overlap: str
+    on_row: str
+    ngram: int
+    short: int
+    sources: tuple[RecipeEvalSource, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecipeDecontamination:
+    """The evaluation sets of a mix, and the digest of all that was looked for."""
+
+    index_sha256: str
+    sets: tuple[RecipeEvalSet, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
     """Everything that decides the bytes of a data file; `licenses` is `all` or the allowed ids.
 
     `amounts` says what shares are of, and by which `tokenizer` tokens were counted, as text; it and
     `groups` are left out where they are empty, as each module's keys are which it does not have.
-    Where licences come from a profile, `license_profile` says so; else it is left out.
+    Where licences come from a profile, `license_profile` says so, and where records were compared
+    with evaluation sets, `decontaminate`; else they are left out.
     """
 
     format: str
@@ -111,6 +147,7 @@ class Recipe:
     amounts: dict[str, str] | None = None
     groups: tuple[RecipeGroup, ...] = ()
     license_profile: LicenseProfile | None = None
+    decontaminate: RecipeDecontamination | None = None
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Recipe:
@@ -127,13 +164,14 @@ class Recipe:
                     for group in value.get("groups", ())
                 ),
                 "license_profile": _license_profile(value.get("license_profile")),
+                "decontaminate": _decontamination(value.get("decontaminate")),
             }
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as JSON values."""
         made = asdict(self)
-        _leave_out(made, "amounts", "groups", "license_profile")
+        _leave_out(made, "amounts", "groups", "license_profile", "decontaminate")
         for module in made["modules"]:
             _leave_out(module, "languages", "weight", "amount", "max_repeat", "curation")
         for group in made.get("groups", ()):
@@ -178,6 +216,22 @@ def _license_profile(value: Mapping[str, Any] | None) -> LicenseProfile | None:
     return LicenseProfile(
         profile=tuple(value["profile"]), named=tuple(value["named"]), data=value["data"]
     )
+
+
+def _decontamination(value: Mapping[str, Any] | None) -> RecipeDecontamination | None:
+    if value is None:
+        return None
+    sets = tuple(
+        RecipeEvalSet(
+            **{
+                **one,
+                "fields": tuple(one["fields"]),
+                "sources": tuple(RecipeEvalSource(**source) for source in one["sources"]),
+            }
+        )
+        for one in value["sets"]
+    )
+    return RecipeDecontamination(index_sha256=value["index_sha256"], sets=sets)
 
 
 def _asked(module: RecipeModule) -> Asked:
