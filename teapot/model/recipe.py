@@ -131,8 +131,9 @@ class Recipe:
 
     `amounts` says what shares are of, and by which `tokenizer` tokens were counted, as text; it and
     `groups` are left out where they are empty, as each module's keys are which it does not have.
-    Where licences come from a profile, `license_profile` says so, and where records were compared
-    with evaluation sets, `decontaminate`; else they are left out.
+    Where licences come from a profile, `license_profile` says so; else it is left out, as
+    `likeness` is where only equal contents are duplicates, and `decontaminate` where records were
+    compared with no evaluation set.
     """
 
     format: str
@@ -147,6 +148,7 @@ class Recipe:
     amounts: dict[str, str] | None = None
     groups: tuple[RecipeGroup, ...] = ()
     license_profile: LicenseProfile | None = None
+    likeness: dict[str, str] | None = None
     decontaminate: RecipeDecontamination | None = None
 
     @classmethod
@@ -171,7 +173,7 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as JSON values."""
         made = asdict(self)
-        _leave_out(made, "amounts", "groups", "license_profile", "decontaminate")
+        _leave_out(made, "amounts", "groups", "license_profile", "likeness", "decontaminate")
         for module in made["modules"]:
             _leave_out(module, "languages", "weight", "amount", "max_repeat", "curation")
         for group in made.get("groups", ()):

@@ -24,8 +24,9 @@ from teapot.index import RecordIndex
 from teapot.interfaces import Check
 from teapot.ledger import LedgerFacts, LedgerSpool
 from teapot.lock import Lock
-from teapot.mixing import Mix, plan_mix
+from teapot.mixing import Beside, Mix, Rules, plan_mix
 from teapot.model.attribution import AttributedPart, Attribution
+from teapot.model.config import Config
 from teapot.model.manifest import DataFile, LedgerFile, Manifest
 from teapot.model.recipe import Recipe
 from teapot.model.report import MixReport
@@ -36,6 +37,7 @@ from teapot.plugins import load_check, plugin_versions
 from teapot.reporting import attributed_parts, make_recipe, report_mix
 from teapot.resolve import MixOptions, ResolvedMix, resolve
 from teapot.shards import shard_spans, stem_of
+from teapot.sketches import Sketches, bands_of
 from teapot.sourcemap import SourceMap
 from teapot.sources.cache import cache_folder
 from teapot.spool import Origins
@@ -143,11 +145,12 @@ def plan(
     run = _start(config, options)
     if lock is not None:
         run.resolved = lock.pin(run.resolved, but=unlocked)
-    with closing(RecordIndex()) as index:
-        found = _read(run, index, Sinks(tokens=run.tokens, cache=_cache(run.options)))
+    with closing(RecordIndex()) as index, _sketches(run) as sketches:
+        sinks = Sinks(tokens=run.tokens, cache=_cache(run.options), sketches=sketches)
+        found = _read(run, index, sinks)
         if lock is not None:
             lock.compare([source for source in found.sources if source.module not in unlocked])
-        mix = _mix(run, index)
+        mix = _mix(run, index, sketches)
         report = report_mix(run.resolved, found, mix, tokens=run.tokens is not None)
     problem = _unexpected(run.resolved, report)
     if problem is not None:
@@ -224,15 +227,17 @@ def _write_data_and_ledger(
         closing(Origins(stage.folder, index)) as origins,
         closing(LedgerSpool(stage.folder)) as ledger,
         _elsewhere(run, stage.folder) as elsewhere,
+        _sketches(run, stage.folder) as sketches,
     ):
         sinks = Sinks(
             elsewhere=elsewhere, origins=None if elsewhere else origins, ledger=ledger,
             tokens=run.tokens, cache=None if elsewhere else _cache(run.options),
+            sketches=sketches,
         )  # fmt: skip
         found = _read(run, index, sinks)
         if lock is not None:
             lock.compare(found.sources)
-        mix = _mix(run, index, stage.folder)
+        mix = _mix(run, index, sketches, stage.folder)
         report = report_mix(run.resolved, found, mix, tokens=run.tokens is not None)
         problem = _unexpected(run.resolved, report)
         if problem is not None:
@@ -261,7 +266,7 @@ def _write_data_and_ledger(
         ledger=LedgerFile(name=paths.ledger.name, rows=rows.rows, rows_sha256=rows.rows_sha256),
         recipe=make_recipe(run.resolved, found, tokenizer=run.tokenizer),
         report=report,
-        versions=_versions(found),
+        versions=_versions(run.resolved.config, found),
         tokenizer=run.tokenizer,
     )  # fmt: skip
     return manifest if parts is None else _attributed(run, stage, manifest, parts)
@@ -305,10 +310,13 @@ def _stale_bundles(paths: OutputPaths, manifest: bytes, written: Collection[Path
     return [path for path in paths.all_bundles() if path not in keep and path not in written]
 
 
-def _versions(found: Survey) -> dict[str, str]:
-    """Return the versions of Teapot, its plug-ins, and the list that says which licences exist."""
-    licenses = {"license-expression": version("license-expression")}
-    return {"teapot": __version__} | licenses | plugin_versions(found.plugins)
+def _versions(config: Config, found: Survey) -> dict[str, str]:
+    """Return the versions of Teapot, its plug-ins, and the libraries that rows are judged by."""
+    libraries = ["license-expression"]
+    if config.duplicates.match == "near":
+        libraries.append("datasketch")
+    named = {name: version(name) for name in libraries}
+    return {"teapot": __version__} | named | plugin_versions(found.plugins)
 
 
 def output_paths(resolved: ResolvedMix, output: str | Path | None) -> OutputPaths:
@@ -405,13 +413,32 @@ def _cache(options: MixOptions) -> PartCache | None:
     return PartCache(options.cache or cache_folder()) if options.keep_parts else None
 
 
-def _mix(run: _Run, index: RecordIndex, folder: Path | None = None) -> Mix:
+@contextmanager
+def _sketches(run: _Run, folder: Path | None = None) -> Iterator[Sketches | None]:
+    """Give room for sketches, where duplicates are told by more than equal contents.
+
+    Raises:
+        MissingExtraError: a library for them is not installed.
+    """
+    likeness = run.resolved.config.duplicates.likeness
+    if likeness.is_exact:
+        yield None
+        return
+    if likeness.match == "near":
+        bands_of(likeness.near)  # before anything is read
+    with closing(Sketches(likeness, folder)) as sketches:
+        yield sketches
+
+
+def _mix(
+    run: _Run, index: RecordIndex, sketches: Sketches | None, folder: Path | None = None
+) -> Mix:
+    config = run.resolved.config
     return plan_mix(
         index,
         partial(_lines_of, run.resolved),
-        seed=run.resolved.config.training.seed,
-        duplicates=run.resolved.config.duplicates,
-        folder=folder,
+        Rules(seed=config.training.seed, duplicates=config.duplicates),
+        Beside(folder=folder, sketches=sketches),
     )
 
 
