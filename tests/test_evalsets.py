@@ -15,6 +15,7 @@ from teapot import MixOptions
 from teapot.errors import ConfigError, DataError, DigestError, SourceError
 from teapot.ledger import read_ledger
 from teapot.manifestfile import read_manifest, recipe_faults
+from teapot.modulefile import shipped_configs
 from teapot.sources import jsonl as jsonl_source
 from tests.support.inline import inline_engine
 from tests.support.project import Row, chat_row, chat_rows, jsonl, write_config, write_module
@@ -284,3 +285,12 @@ def test_a_manifest_that_drops_leaks_and_names_no_set_contradicts_itself(tmp_pat
     assert list(recipe_faults(bare)) == [
         "t/a: it drops leaks of evaluation sets, and the recipe names no set"
     ]
+
+
+def test_the_shipped_config_keeps_out_what_its_exam_asks(tmp_path: Path) -> None:
+    config = shipped_configs() / "demo-clean.config"
+    made = teapot.compose(config, output=tmp_path / "demo-clean.jsonl")
+    rows = ledger_of(made)
+    left = {name: row["detail"] for name, row in rows.items() if row["reason"] == "contaminated"}
+    assert sorted(left) == ["demo-notes-004", "demo-reward-018"]
+    assert left["demo-reward-018"].startswith("in row 2 of demo/exam: \"I drove to my sister's at")
