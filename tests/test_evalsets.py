@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import teapot
-from teapot import MixOptions
+from teapot import MixOptions, VerifyOptions
 from teapot.errors import ConfigError, DataError, DigestError, SourceError
 from teapot.ledger import read_ledger
 from teapot.manifestfile import read_manifest, recipe_faults
@@ -294,3 +294,28 @@ def test_the_shipped_config_keeps_out_what_its_exam_asks(tmp_path: Path) -> None
     left = {name: row["detail"] for name, row in rows.items() if row["reason"] == "contaminated"}
     assert sorted(left) == ["demo-notes-004", "demo-reward-018"]
     assert left["demo-reward-018"].startswith("in row 2 of demo/exam: \"I drove to my sister's at")
+
+
+def _told(made: teapot.Composition, config: Path, **options: Any) -> dict[str, str]:
+    given = VerifyOptions(
+        config=config, mix=MixOptions(**options), rebuild=True, allow_unsigned=True
+    )
+    (found,) = teapot.verify(made.paths.manifest, options=given)
+    return {check.name: check.status.value for check in found.results}
+
+
+def test_verify_compares_the_sets_and_looks_for_leaks_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = mix(tmp_path, [*CLEAN, *LEAKS.values()])
+    made = composed(config)
+    good = _told(made, config)
+    assert (good[f"evaluation set {EXAM}"], good["rebuild"]) == ("ok", "ok")
+    elsewhere = (tmp_path / EXAM).rename(tmp_path / "elsewhere.jsonl")
+    assert _told(made, config)[f"evaluation set {EXAM}"] == "skipped"
+    moved = _told(made, config, sources={EXAM: str(elsewhere)})
+    assert (moved[f"evaluation set {EXAM}"], moved["rebuild"]) == ("ok", "ok")
+    (tmp_path / EXAM).write_bytes(jsonl(ROWS[:1]))
+    altered = _told(made, config)
+    assert (altered[f"evaluation set {EXAM}"], altered["rebuild"]) == ("fault", "fault")

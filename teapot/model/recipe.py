@@ -180,6 +180,11 @@ class Recipe:
             _leave_out(group, "rows")
         return made
 
+    def eval_source_ids(self) -> list[str]:
+        """Return the ids of the files and sources of its evaluation sets."""
+        sets = self.decontaminate.sets if self.decontaminate is not None else ()
+        return [source.id for one in sets for source in one.sources]
+
     def asked(self) -> AskedMix:
         """Return how much it asks of each module."""
         whole = self.amounts or {}
