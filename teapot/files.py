@@ -18,7 +18,7 @@ import shutil
 import signal
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -189,6 +189,19 @@ def write_atomically(path: Path, data: bytes) -> None:
         except BaseException:
             Path(draft.name).unlink(missing_ok=True)
             raise
+
+
+@contextmanager
+def alone_in(folder: Path, *, mode: int = 0o777) -> Iterator[None]:
+    """Hold off other runs that change a file of a folder, made if need be: lines would be lost."""
+    folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _escaped(name: str) -> str:

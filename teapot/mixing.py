@@ -31,7 +31,7 @@ from teapot.index import (
     prefixes_of,
 )
 from teapot.model.config import Duplicates
-from teapot.neardup import NearTwins, near_twins
+from teapot.neardup import NearTwins, alike_records, near_twins
 from teapot.ordering import DRAW_LABEL, ORDER_LABEL, Ranker
 from teapot.scratch import Rows, Spread, room
 from teapot.sketches import Sketches
@@ -227,9 +227,11 @@ class _Planner:
             order: Numbers = numpy.lexsort(columns)
             return order
 
-        found = near_twins(
-            self.index, sketches, lambda rows: self.twins[rows] == NO_TWIN, keep_order, self.folder
-        )
+        alike = alike_records(
+            self.index, sketches, sketches.likeness, lambda rows: self.twins[rows] == NO_TWIN,
+            self.folder,
+        )  # fmt: skip
+        found = near_twins(alike, keep_order)
         if not len(found.rows):
             return self, found
         twins = room(len(self.index), numpy.int64, self.folder)

@@ -143,7 +143,9 @@ def _said(turn: Message) -> list[str]:
 
 def _digest(turns: list[tuple[str, list[str]]], tools: Any) -> bytes:
     """Return what tells the words and signs of all turns, and the tools, from another record's."""
-    return blake2b(dumps([turns, tools]), digest_size=TEXT_BYTES).digest()
+    said = "\0".join(" ".join((role, *words)) for role, words in turns)  # no word holds either
+    offered = dumps(tools) if tools is not None else b""
+    return blake2b(said.encode() + b"\0\0" + offered, digest_size=TEXT_BYTES).digest()
 
 
 def _shingles(turns: list[tuple[str, list[str]]], text: bytes, size: int) -> list[int]:
