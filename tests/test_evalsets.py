@@ -14,9 +14,11 @@ import teapot
 from teapot import MixOptions, VerifyOptions
 from teapot.errors import ConfigError, DataError, DigestError, SourceError
 from teapot.ledger import read_ledger
+from teapot.lock import Lock
 from teapot.manifestfile import read_manifest, recipe_faults
 from teapot.modulefile import shipped_configs
 from teapot.sources import jsonl as jsonl_source
+from teapot.usecases import locking
 from tests.support.inline import inline_engine
 from tests.support.project import Row, chat_row, chat_rows, jsonl, write_config, write_module
 
@@ -319,3 +321,15 @@ def test_verify_compares_the_sets_and_looks_for_leaks_again(
     (tmp_path / EXAM).write_bytes(jsonl(ROWS[:1]))
     altered = _told(made, config)
     assert (altered[f"evaluation set {EXAM}"], altered["rebuild"]) == ("fault", "fault")
+
+
+def test_sets_are_pinned_with_the_sources(tmp_path: Path) -> None:
+    config = mix(tmp_path, CLEAN, [EXAM, "eval/x"])
+    write_module(tmp_path, "eval/x", [chat_row("x", SHORT)])
+    lock = locking.lock(config, MixOptions())
+    assert list(lock.eval_sets) == ["eval/x eval-x", EXAM]
+    assert Lock.read(lock.path) == lock
+    teapot.compose(config, output=tmp_path / "mix.jsonl", lock=lock)
+    (tmp_path / EXAM).write_bytes(jsonl(ROWS[:1]))
+    with pytest.raises(DataError, match=f"evaluation set {EXAM}: sha256 is .*, locked is "):
+        teapot.compose(config, output=tmp_path / "mix.jsonl", lock=lock)
