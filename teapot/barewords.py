@@ -9,7 +9,14 @@ words stand in the text can be told.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from hashlib import shake_256
+from itertools import accumulate, chain, pairwise
 from unicodedata import category, normalize
+
+import numpy
+
+from teapot.words import Hashes
 
 _ALONE = re.compile(
     "[\u0e01-\u0e5b\u0e81-\u0edf\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005\u3007\u3021-\u3029"
@@ -17,6 +24,12 @@ _ALONE = re.compile(
     "\U0001b000-\U0001b16f\U00020000-\U0003ffff]"
 )
 """The letters of scripts that put no space between words."""
+_PLACES, _BYTES, _AT_ONCE = 64, 256, 1 << 16
+_TABLE = numpy.frombuffer(
+    shake_256(b"teapot/barewords/v1").digest(8 * _PLACES * _BYTES), dtype="<u8"
+).astype(numpy.uint64)
+"""64 random bits for each byte at each place of a word."""
+_ONE = numpy.uint64(1)
 _SPACE = re.compile(r"\S+")
 _UNSEEN = frozenset(map(chr, (0x115F, 0x1160, 0x2065, *range(0xFFF0, 0xFFF9))))
 
@@ -41,6 +54,32 @@ _FOLDED = _Folded()
 def bare_words(text: str) -> list[str]:
     """Return the words of a text, folded."""
     return folded(text).split()
+
+
+def bare_ids(texts: Sequence[str]) -> list[Hashes]:
+    """Return, for each text, 64 bits for each of its bare words; none of them is 0.
+
+    Tabulation hashing: the sum of random bits for each byte of the word in UTF-8 at its place, the
+    space behind it included; places go round after 64.
+    """
+    words = [bare_words(text) for text in texts]
+    stops = [0, *accumulate(map(len, words))]
+    every = [*chain.from_iterable(words)]
+    blocks = [_ids(every[n : n + _AT_ONCE]) for n in range(0, len(every), _AT_ONCE)]
+    ids = numpy.concatenate(blocks) if blocks else numpy.empty(0, dtype=numpy.uint64)
+    return [ids[start:stop] for start, stop in pairwise(stops)]
+
+
+def _ids(words: Sequence[str]) -> Hashes:
+    data = numpy.frombuffer(f"{' '.join(words)} ".encode(), dtype=numpy.uint8)
+    ends = numpy.flatnonzero(data == ord(" ")) + 1
+    starts = numpy.zeros_like(ends)
+    starts[1:] = ends[:-1]
+    places = numpy.arange(len(data)) - numpy.repeat(starts, ends - starts)
+    places &= _PLACES - 1
+    places *= _BYTES
+    places += data
+    return numpy.maximum(numpy.add.reduceat(_TABLE.take(places), starts), _ONE)
 
 
 def folded(text: str) -> str:

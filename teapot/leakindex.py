@@ -14,14 +14,14 @@ from hashlib import sha256
 import numpy
 from numpy.typing import NDArray
 
-from teapot.barewords import bare_words
+from teapot.barewords import bare_ids
 from teapot.canonical import dumps
 from teapot.model.config import Overlap, WholeRow
-from teapot.words import Hashes, ngram_hashes, word_ids
+from teapot.words import Hashes, ngram_hashes
 
 FORMAT = "teapot/leaks/v1"
 Numbers = NDArray[numpy.int64]
-WordNumbers = NDArray[numpy.uint32]
+_END = numpy.zeros(1, dtype=numpy.uint64)
 STRENGTH = {"fail": 0, "drop": 1, "report": 2, "keep": 2}
 
 
@@ -62,13 +62,13 @@ class Runs:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Corpus:
-    """All texts of the sets as word numbers from 1, each text followed by a 0.
+    """All texts of the sets as ids of words, each text followed by a 0, which is no word's.
 
     Of each text there are its start and its row, of each row its number, its set and its longest
     text. `is_own` tells the texts that are part of their row.
     """
 
-    words: WordNumbers
+    words: Hashes
     starts: Numbers
     rows: Numbers
     is_own: NDArray[numpy.bool_]
@@ -76,7 +76,7 @@ class Corpus:
     owners: Numbers
     longest: Numbers
 
-    def text(self, number: int) -> WordNumbers:
+    def text(self, number: int) -> Hashes:
         """Return the words of a text."""
         return self.words[self.starts[number] : self.starts[number + 1] - 1]
 
@@ -92,11 +92,9 @@ class Corpus:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class LeakIndex:
-    """What is looked for in records; `hashes` has one for each of the `words`, after a 0."""
+    """What is looked for in records."""
 
     sets: tuple[EvaluationSet, ...]
-    words: tuple[str, ...]
-    hashes: Hashes
     corpus: Corpus
     runs: tuple[Runs, ...]
 
@@ -108,11 +106,10 @@ class LeakIndex:
         for place, one in enumerate(ordered):
             for row in one.rows:
                 made.add(place, row)
-        hashes = numpy.concatenate((numpy.zeros(1, numpy.uint64), word_ids([*made.words])))
-        corpus = made.corpus_of()
+        corpus = made.corpus()
         return cls(
-            sets=tuple(replace(one, rows=()) for one in ordered), words=tuple(made.words),
-            hashes=hashes, corpus=corpus, runs=tuple(_runs(ordered, hashes, corpus)),
+            sets=tuple(replace(one, rows=()) for one in ordered), corpus=corpus,
+            runs=tuple(_runs(ordered, corpus)),
         )  # fmt: skip
 
     def sha256(self) -> str:
@@ -121,19 +118,17 @@ class LeakIndex:
         for runs in self.runs:
             digest.update(dumps([runs.length, len(runs.hashes)]))
             digest.update(runs.hashes.astype("<u8").tobytes())
-        digest.update(dumps(sorted(set(map(self._written, self.corpus.longest.tolist())))))
+        longest = map(self.corpus.text, self.corpus.longest.tolist())
+        for text in sorted({text.astype("<u8").tobytes() for text in longest}):
+            digest.update(sha256(text).digest())
         return digest.hexdigest()
-
-    def _written(self, text: int) -> str:
-        return " ".join([self.words[number - 1] for number in self.corpus.text(text).tolist()])
 
 
 @dataclass(slots=True)
 class _Texts:
     """The texts of all sets while they are put together."""
 
-    words: dict[str, int] = field(default_factory=dict)
-    corpus: list[int] = field(default_factory=list)
+    words: list[Hashes] = field(default_factory=list)
     starts: list[int] = field(default_factory=lambda: [0])
     rows: list[int] = field(default_factory=list)
     is_own: list[bool] = field(default_factory=list)
@@ -143,32 +138,25 @@ class _Texts:
 
     def add(self, owner: int, row: EvaluationRow) -> None:
         """Add the texts of a row that have a word; a row without any adds nothing."""
-        said = [found for text in row.texts if (found := bare_words(text))]
-        if not said:
+        own = [ids for ids in bare_ids(row.texts) if len(ids)]
+        if not own:
             return
-        sizes = [len(found) for found in said]
+        sizes = [len(ids) for ids in own]
         self.longest.append(len(self.rows) + sizes.index(max(sizes)))
-        for found in said:
-            self._add(found, is_own=True)
-        for text in row.beside:
-            if found := bare_words(text):
-                self._add(found, is_own=False)
+        beside = [ids for ids in bare_ids(row.beside) if len(ids)]
+        for ids in (*own, *beside):
+            self.words.extend((ids, _END))
+            self.starts.append(self.starts[-1] + len(ids) + 1)
+            self.rows.append(len(self.numbers))
+        self.is_own.extend([True] * len(own) + [False] * len(beside))
         self.numbers.append(row.number)
         self.owners.append(owner)
 
-    def _add(self, found: list[str], *, is_own: bool) -> None:
-        known = self.words
-        self.corpus.extend([known.setdefault(word, len(known) + 1) for word in found])
-        self.corpus.append(0)
-        self.starts.append(len(self.corpus))
-        self.rows.append(len(self.numbers))
-        self.is_own.append(is_own)
-
-    def corpus_of(self) -> Corpus:
-        """Return all but the words as arrays."""
+    def corpus(self) -> Corpus:
+        """Return all of it as arrays."""
         whole = numpy.int64
         return Corpus(
-            words=numpy.array(self.corpus, dtype=numpy.uint32),
+            words=numpy.concatenate(self.words or [_END]),
             starts=numpy.array(self.starts, dtype=whole), rows=numpy.array(self.rows, dtype=whole),
             is_own=numpy.array(self.is_own, dtype=numpy.bool_),
             numbers=numpy.array(self.numbers, dtype=whole),
@@ -177,7 +165,7 @@ class _Texts:
         )  # fmt: skip
 
 
-def _runs(sets: Sequence[EvaluationSet], hashes: Hashes, corpus: Corpus) -> Iterator[Runs]:
+def _runs(sets: Sequence[EvaluationSet], corpus: Corpus) -> Iterator[Runs]:
     """Yield the runs of each length that a text is known by."""
     owners, sizes = corpus.owners[corpus.rows], numpy.diff(corpus.starts) - 1
     ngrams = numpy.array([one.ngram for one in sets], dtype=numpy.int64)[owners]
@@ -188,7 +176,5 @@ def _runs(sets: Sequence[EvaluationSet], hashes: Hashes, corpus: Corpus) -> Iter
         counts = sizes[texts] - length + 1
         begins = corpus.starts[texts] - numpy.cumsum(counts) + counts
         starts = numpy.repeat(begins, counts) + numpy.arange(counts.sum())
-        found, first = numpy.unique(
-            ngram_hashes(hashes[corpus.words], length)[starts], return_index=True
-        )
+        found, first = numpy.unique(ngram_hashes(corpus.words, length)[starts], return_index=True)
         yield Runs(length, found, starts[first])

@@ -2,22 +2,23 @@
 
 The record is taken as one text: all its turns in order, with thoughts, tool results, the texts in
 tool calls and tool definitions, and once more the turns of each role by themselves, so that a
-question that was cut in two is whole again. What a hash finds is compared word by word.
+question that was cut in two is whole again. What a hash finds is compared word by word,
+by 64 bits of each.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
-from itertools import accumulate, pairwise, repeat
+from itertools import accumulate, pairwise
 from typing import Any
 from unicodedata import category
 
 import numpy
 
-from teapot.barewords import bare_spans, bare_words
-from teapot.leakindex import STRENGTH, LeakIndex, Runs, WordNumbers
+from teapot.barewords import bare_ids, bare_spans
+from teapot.leakindex import STRENGTH, LeakIndex, Runs
 from teapot.model.record import Message
 from teapot.texts import texts_of, texts_of_turn
 from teapot.words import Hashes, ngram_hashes
@@ -61,7 +62,6 @@ class LeakFinder:
 
     def __init__(self, index: LeakIndex) -> None:
         self._index, self._corpus = index, index.corpus
-        self._numbers = {word: place for place, word in enumerate(index.words, start=1)}
         self._lookups = [_Lookup(index, runs) for runs in index.runs]
         self._rows: dict[bytes, list[int]] = {}
         for row, text in enumerate(index.corpus.longest.tolist()):
@@ -69,13 +69,12 @@ class LeakFinder:
 
     def find(self, messages: Sequence[Message], tools: Sequence[Any] | None = None) -> Leak | None:
         """Return the leak that decides what becomes of a record: of several, the most forbidden."""
-        words = RecordWords(messages, tools, self._numbers)
+        words = RecordWords(messages, tools)
         whole = [one for text in range(len(words.keys)) for one in self._whole(words, text)]
         allowed = {one.owner for one in whole if one.is_row and self._policy(one) == "keep"}
         found = [one for one in whole if one.is_row or one.owner not in allowed]
-        ids = self._index.hashes[words.numbers]
         for lookup in self._lookups:
-            found.extend(lookup.find(ids, words.numbers, allowed))
+            found.extend(lookup.find(words.ids, allowed))
         return self._told(min(found, key=self._order), words) if found else None
 
     def _order(self, found: _Found) -> tuple[int, bool, int, int]:
@@ -107,24 +106,22 @@ class LeakFinder:
 
 
 class RecordWords:
-    """The words of a record as numbers of an index, with the texts that they stand in."""
+    """The ids of a record's words, with the texts that they stand in; 0 is between two orders."""
 
-    def __init__(
-        self, messages: Sequence[Message], tools: Sequence[Any] | None, known: Mapping[str, int]
-    ) -> None:
+    def __init__(self, messages: Sequence[Message], tools: Sequence[Any] | None) -> None:
         turns = [(message["role"], [*texts_of_turn(message)]) for message in messages]
         turns.append((_TOOLS, [*texts_of(tools or ())]))
         self._texts = [text for _, texts in turns for text in texts]
-        parts = [_numbered(text, known) for text in self._texts]
+        parts = bare_ids(self._texts)
         self.keys = [part.tobytes() for part in parts]
         order = [*range(len(parts)), *_by_role(turns)]
-        parts.append(numpy.zeros(1, dtype=numpy.uint32))
+        parts.append(numpy.zeros(1, dtype=numpy.uint64))
         pieces = [parts[place] for place in order]
         self._order = order
-        self.numbers = numpy.concatenate(pieces) if pieces else parts[-1]
+        self.ids = numpy.concatenate(pieces) if pieces else parts[-1]
         self.starts = [0, *accumulate(map(len, pieces))]
 
-    def has_all(self, texts: Iterable[WordNumbers]) -> bool:
+    def has_all(self, texts: Iterable[Hashes]) -> bool:
         """Tell whether each of some texts is a whole text of the record."""
         return all(text.tobytes() in self.keys for text in texts)
 
@@ -140,21 +137,17 @@ class RecordWords:
         return " / ".join(map(_seen, parts))
 
 
-def _numbered(text: str, known: Mapping[str, int]) -> WordNumbers:
-    words = bare_words(text)
-    numbers = map(known.get, words, repeat(0))  # 0 is no word of the index
-    return numpy.fromiter(numbers, dtype=numpy.uint32, count=len(words))
-
-
 def _by_role(turns: Sequence[tuple[str, Sequence[str]]]) -> list[int]:
     """Return the texts of each role that has several turns, by place, with -1 before each role."""
+    counts = Counter([role for role, _ in turns])
+    if max(counts.values()) == 1:
+        return []
     places: dict[str, list[int]] = {}
-    turns_of = Counter(role for role, _ in turns)
     first = 0
     for role, texts in turns:
         places.setdefault(role, []).extend(range(first, first + len(texts)))
         first += len(texts)
-    return [place for role, own in places.items() if turns_of[role] > 1 for place in (-1, *own)]
+    return [place for role, own in places.items() if counts[role] > 1 for place in (-1, *own)]
 
 
 def _seen(text: str) -> str:
@@ -179,9 +172,9 @@ class _Lookup:
         self._may_be = numpy.zeros(1 << bits, dtype=numpy.bool_)
         self._may_be[runs.hashes >> self._shift] = True
 
-    def find(self, ids: Hashes, words: WordNumbers, allowed: Set[int]) -> Iterator[_Found]:
+    def find(self, words: Hashes, allowed: Set[int]) -> Iterator[_Found]:
         """Yield, of each set that is not allowed, the first run that a record has of it."""
-        hashes = ngram_hashes(ids, self._runs.length)
+        hashes = ngram_hashes(words, self._runs.length)
         maybe = numpy.flatnonzero(self._may_be[hashes >> self._shift])
         if not len(maybe):
             return
@@ -197,7 +190,7 @@ class _Lookup:
                 row = int(self._corpus.rows[self._texts[place]])
                 yield _Found(owner, row, start, size, is_row=False)
 
-    def _common(self, words: WordNumbers, start: int, place: int) -> int:
+    def _common(self, words: Hashes, start: int, place: int) -> int:
         """Return how many words the record and a text of the index have in common from there."""
         stop = int(self._corpus.starts[self._texts[place] + 1]) - 1
         theirs = self._corpus.words[int(self._runs.starts[place]) : stop]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from teapot.barewords import bare_spans, bare_words
+from teapot.barewords import bare_ids, bare_spans, bare_words
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,22 @@ def test_every_word_is_found_again_in_the_text(text: str) -> None:
 def test_a_span_is_of_the_text_as_it_was_written() -> None:
     text = "«Straße», ze\u200bro!"
     assert [text[begin:end] for begin, end in bare_spans(text)] == ["Straße", "ze\u200bro"]
+
+
+@given(st.lists(st.text(alphabet="aáAbc \u200b.日", max_size=30), max_size=5))
+def test_ids_are_equal_where_words_are(texts: list[str]) -> None:
+    ids = bare_ids(texts)
+    words = [bare_words(text) for text in texts]
+    assert [len(one) for one in ids] == [len(one) for one in words]
+    pairs = {(word, id_) for one, two in zip(words, ids, strict=True)
+             for word, id_ in zip(one, two.tolist(), strict=True)}  # fmt: skip
+    assert len(pairs) == len({word for word, _ in pairs}) == len({id_ for _, id_ in pairs})
+    assert all(id_ > 0 for _, id_ in pairs)
+
+
+def test_long_words_and_many_words_have_ids() -> None:
+    long, other = "a" * 200 + "b", "a" * 200 + "c"
+    (ids,) = bare_ids([" ".join([long, other, *["word"] * 70_000])])
+    assert len(ids) == 70_002 and ids[0] != ids[1]
+    assert set(ids[2:].tolist()) == set(bare_ids(["word"])[0].tolist())
+    assert bare_ids([]) == []
