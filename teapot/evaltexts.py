@@ -38,6 +38,7 @@ def row_of_columns(fields: tuple[str, ...]) -> Callable[[int, Row], EvaluationRo
             number,
             tuple(text for column in own for text in texts_of(_without_speakers(row[column]))),
             tuple(text for column in beside for text in texts_of(row[column])),
+            asks=bool(fields),
         )
 
     return made
@@ -63,7 +64,8 @@ def row_of_turns(
                 own = has_thought(message["content"])
                 thought.extend(texts[:own])
                 said.extend(texts[own:])
-        return EvaluationRow(number, tuple(said), tuple(thought))
+        asked = [message["role"] for message in turns.messages].count("user")
+        return EvaluationRow(number, tuple(said), tuple(thought), asks=asked == 1)
 
     return made
 

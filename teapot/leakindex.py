@@ -2,7 +2,7 @@
 
 A text of `ngram` words or more is known by every run of so many words, a shorter one by its runs of
 `short` words. A text that is shorter still is known only as a whole, and only where it is the
-longest of its row: what every row says (`yes`, `B`) tells of none.
+longest of its row or what the row asks: what every row says (`yes`, `B`) tells of none.
 """
 
 from __future__ import annotations
@@ -27,11 +27,15 @@ STRENGTH = {"fail": 0, "drop": 1, "report": 2, "keep": 2}
 
 @dataclass(frozen=True, slots=True)
 class EvaluationRow:
-    """One row of an evaluation set; what lies `beside` its texts is no part of the row itself."""
+    """One row of an evaluation set; what lies `beside` its texts is no part of the row itself.
+
+    `asks` tells that its first text is the question.
+    """
 
     number: int
     texts: tuple[str, ...]
     beside: tuple[str, ...] = ()
+    asks: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,8 +68,9 @@ class Runs:
 class Corpus:
     """All texts of the sets as ids of words, each text followed by a 0, which is no word's.
 
-    Of each text there are its start and its row, of each row its number, its set and its longest
-    text. `is_own` tells the texts that are part of their row.
+    Of each text there are its start and its row, of each row its number and its set. `heads` are
+    the texts that tell of their row where they are a whole text of a record. `is_own` tells the
+    texts that are part of their row.
     """
 
     words: Hashes
@@ -74,7 +79,7 @@ class Corpus:
     is_own: NDArray[numpy.bool_]
     numbers: Numbers
     owners: Numbers
-    longest: Numbers
+    heads: Numbers
 
     def text(self, number: int) -> Hashes:
         """Return the words of a text."""
@@ -118,8 +123,8 @@ class LeakIndex:
         for runs in self.runs:
             digest.update(dumps([runs.length, len(runs.hashes)]))
             digest.update(runs.hashes.astype("<u8").tobytes())
-        longest = map(self.corpus.text, self.corpus.longest.tolist())
-        for text in sorted({text.astype("<u8").tobytes() for text in longest}):
+        heads = map(self.corpus.text, self.corpus.heads.tolist())
+        for text in sorted({text.astype("<u8").tobytes() for text in heads}):
             digest.update(sha256(text).digest())
         return digest.hexdigest()
 
@@ -134,7 +139,7 @@ class _Texts:
     is_own: list[bool] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
     owners: list[int] = field(default_factory=list)
-    longest: list[int] = field(default_factory=list)
+    heads: list[int] = field(default_factory=list)
 
     def add(self, owner: int, row: EvaluationRow) -> None:
         """Add the texts of a row that have a word; a row without any adds nothing."""
@@ -142,7 +147,8 @@ class _Texts:
         if not own:
             return
         sizes = [len(ids) for ids in own]
-        self.longest.append(len(self.rows) + sizes.index(max(sizes)))
+        heads = {sizes.index(max(sizes)), *([0] if row.asks else [])}
+        self.heads.extend(len(self.rows) + place for place in sorted(heads))
         beside = [ids for ids in bare_ids(row.beside) if len(ids)]
         for ids in (*own, *beside):
             self.words.extend((ids, _END))
@@ -161,7 +167,7 @@ class _Texts:
             is_own=numpy.array(self.is_own, dtype=numpy.bool_),
             numbers=numpy.array(self.numbers, dtype=whole),
             owners=numpy.array(self.owners, dtype=whole),
-            longest=numpy.array(self.longest, dtype=whole),
+            heads=numpy.array(self.heads, dtype=whole),
         )  # fmt: skip
 
 

@@ -64,7 +64,8 @@ class LeakFinder:
         self._index, self._corpus = index, index.corpus
         self._lookups = [_Lookup(index, runs) for runs in index.runs]
         self._rows: dict[bytes, list[int]] = {}
-        for row, text in enumerate(index.corpus.longest.tolist()):
+        for text in index.corpus.heads.tolist():
+            row = int(index.corpus.rows[text])
             self._rows.setdefault(index.corpus.text(text).tobytes(), []).append(row)
 
     def find(self, messages: Sequence[Message], tools: Sequence[Any] | None = None) -> Leak | None:
@@ -81,7 +82,7 @@ class LeakFinder:
         return STRENGTH[self._policy(found)], not found.is_row, found.owner, found.start
 
     def _whole(self, words: RecordWords, text: int) -> Iterator[_Found]:
-        """Yield the rows whose longest text is a text of the record."""
+        """Yield the rows that a text of the record tells of."""
         corpus, start, key = self._corpus, words.starts[text], words.keys[text]
         size = len(key) // corpus.words.itemsize
         for row in self._rows.get(key, ()):

@@ -120,6 +120,14 @@ def test_a_shorter_text_is_known_only_as_a_whole_turn() -> None:
     assert found(chat("Name a poet.", "Goethe"), short) is None, "the row is not told by it"
 
 
+def test_a_short_question_is_known_beside_a_longer_answer() -> None:
+    texts = ("Who wrote Faust?", "Goethe did, over some sixty years.")
+    for asks in (True, False):
+        row = EvaluationRow(1, texts, asks=asks)
+        leak = found(chat("who wrote FAUST", "Me."), EvaluationSet(name="exam", rows=[row]))
+        assert (leak is not None) == asks
+
+
 def test_a_whole_row_is_more_than_its_texts() -> None:
     leak = found(chat(QUESTION.upper(), ANSWER))
     assert leak is not None
