@@ -169,6 +169,8 @@ def recipe_faults(manifest: Manifest) -> Iterator[str]:
             yield f"{module.name}: verdicts are in the recipe or in the account, not in both"
         elif curated.curation is not None:
             yield from _curation_faults(module, curated.curation.unreviewed)
+        if recipe.decontaminate is None and "contaminated" in module.dropped:
+            yield f"{module.name}: it drops leaks of evaluation sets, and the recipe names no set"
     if (recipe.likeness is None) != (report.near_duplicates is None):
         yield "near duplicates are in the recipe or in the account, not in both"
     yield from _split_faults(manifest)
