@@ -1,0 +1,119 @@
+"""The words of a text, as duplicates and leaks are told by: not by case, punctuation or spaces.
+
+A text is brought to its compatibility form and case-folded (Unicode NFKC and its default case
+folding), characters that only format are taken out, and a word is a run of letters, marks and
+digits. Chinese, Japanese, Thai, Lao, Khmer and Burmese put no spaces between words, so each
+character of those scripts is a word of its own, with the marks that follow it.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from unicodedata import category, normalize
+
+import numpy
+from numpy.typing import NDArray
+
+from teapot.canonical import CanonicalError, loads
+from teapot.model.record import Message
+
+Hashes = NDArray[numpy.uint64]
+_FACTOR = numpy.uint64(0x9E3779B97F4A7C15)
+_KNOWN_WORDS = 1 << 18
+_ALONE = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_PLAIN = re.compile("[a-z0-9]+")
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a text, in order."""
+    if text.isascii():
+        return _PLAIN.findall(text.lower())
+    pattern, formats = _unicode()
+    return pattern.findall(formats.sub("", normalize("NFKC", text).casefold()))
+
+
+def texts_of(message: Message) -> Iterator[str]:
+    """Yield the texts of a turn: its content, and what the arguments of tool calls say."""
+    yield message["content"]
+    for call in message.get("tool_calls", ()):
+        yield call["function"]["name"]
+        yield from texts_in_json(call["function"]["arguments"])
+
+
+def texts_in_json(text: str) -> Iterator[str]:
+    """Yield the texts in a JSON text, keys and numbers too; what is no JSON is one text."""
+    try:
+        value = loads(text.encode())
+    except (CanonicalError, UnicodeEncodeError):
+        yield text
+        return
+    yield from _texts_in(value)
+
+
+def word_ids(words: Sequence[str]) -> Hashes:
+    """Return 64 bits for each word, by which words are told apart, shape (n,)."""
+    return numpy.fromiter(map(_word_id, words), dtype=numpy.uint64, count=len(words))
+
+
+def ngram_hashes(ids: Hashes, size: int) -> Hashes:
+    """Return 64 bits for each run of `size` words, shape (max(n - size + 1, 0),).
+
+    A polynomial in the ids of the words modulo 2⁶⁴; its factor is odd, so that no word is lost.
+    """
+    count = max(len(ids) - size + 1, 0)
+    hashes = numpy.zeros(count, dtype=numpy.uint64)
+    for place in range(size if count else 0):
+        hashes *= _FACTOR
+        hashes += ids[place : place + count]
+    return hashes
+
+
+@lru_cache(maxsize=_KNOWN_WORDS)
+def _word_id(word: str) -> int:
+    return int.from_bytes(blake2b(word.encode(), digest_size=8).digest(), "little")
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _texts_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts_in(item)
+    elif value is not None:
+        yield str(value)
+
+
+@lru_cache(maxsize=1)
+def _unicode() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Return the pattern of a word, and that of the characters which are taken out beforehand."""
+    marks, formats = [], []
+    for code in range(sys.maxunicode + 1):
+        kind = category(chr(code))
+        if kind.startswith("M"):
+            marks.append(code)
+        elif kind == "Cf":
+            formats.append(code)
+    mark = "".join(_ranges(marks))
+    # no underscore: it is punctuation, which Python's \w counts among letters
+    word = re.compile(f"[{_ALONE}][{mark}]*|(?:[^\\W_{_ALONE}]+|[{mark}]+)+")
+    return word, re.compile(f"[{''.join(_ranges(formats))}]+")
+
+
+def _ranges(codes: Sequence[int]) -> Iterator[str]:
+    """Yield ascending code points as ranges of a character class."""
+    first = last = codes[0]
+    for code in [*codes[1:], -1]:
+        if code == last + 1:
+            last = code
+            continue
+        yield f"{re.escape(chr(first))}-{re.escape(chr(last))}"
+        first = last = code
