@@ -260,7 +260,7 @@ def _write_data_and_ledger(
         ledger=LedgerFile(name=paths.ledger.name, rows=rows.rows, rows_sha256=rows.rows_sha256),
         recipe=make_recipe(run.resolved, found, tokenizer=run.tokenizer),
         report=report,
-        versions=_versions(found),
+        versions=_versions(run.resolved, found),
         tokenizer=run.tokenizer,
     )  # fmt: skip
     return manifest if parts is None else _attributed(run, stage, manifest, parts)
@@ -304,10 +304,12 @@ def _stale_bundles(paths: OutputPaths, manifest: bytes, written: Collection[Path
     return [path for path in paths.all_bundles() if path not in keep and path not in written]
 
 
-def _versions(found: Survey) -> dict[str, str]:
-    """Return the versions of Teapot, its plug-ins, and the list that says which licences exist."""
+def _versions(resolved: ResolvedMix, found: Survey) -> dict[str, str]:
+    """Return the versions of Teapot, its plug-ins, and what else of others decides bytes."""
     licenses = {"license-expression": version("license-expression")}
-    return {"teapot": __version__} | licenses | plugin_versions(found.plugins)
+    scans = [module.scan.detectors for module in resolved.modules if module.scan is not None]
+    detectors = {name: number for scan in scans for name, number in scan.items()}
+    return {"teapot": __version__} | licenses | detectors | plugin_versions(found.plugins)
 
 
 def output_paths(resolved: ResolvedMix, output: str | Path | None) -> OutputPaths:
