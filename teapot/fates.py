@@ -11,8 +11,11 @@ import pyarrow.compute as pc
 
 from teapot import columns
 from teapot.index import NO_LICENSE, NO_RECORD, Entries, Numbers, RecordIndex
-from teapot.ledgercolumns import DUPLICATE, LEDGER, NOT_DRAWN
+from teapot.ledgercolumns import DUPLICATE, LEDGER, NEAR_DUPLICATE, NOT_DRAWN
 from teapot.mixing import NO_TWIN, Mix, RecordLines
+from teapot.neardup import SAME_WORDS
+
+_NOT_NEAR = -2
 
 
 class Fates:
@@ -60,31 +63,45 @@ class Fates:
         reason, detail = texts.column("reason"), texts.column("detail")
         if not is_left_out.any():
             return {"reason": reason, "detail": detail}
-        twins = self._mix.twins[rows]
+        twins, minima = self._mix.twins[rows], self._near_in(rows)
         is_twin = is_left_out & (twins != NO_TWIN)
-        left = _chosen(is_twin, NOT_DRAWN, DUPLICATE)
+        is_near = is_twin & (minima != _NOT_NEAR)
+        left = _chosen(is_twin + is_near.astype(numpy.uint8), NOT_DRAWN, DUPLICATE, NEAR_DUPLICATE)
         reason = pc.if_else(columns.booleans(is_left_out), left, reason)
         if is_twin.any():
             said = detail.to_pylist()  # what reviewers decided
             told = [
-                "; ".join(filter(None, (self._told(twin), said[place]))) if is_one else None
-                for place, (twin, is_one) in enumerate(
-                    zip(twins.tolist(), is_twin.tolist(), strict=True)
+                "; ".join(filter(None, (self._told(twin, alike), said[place]))) if is_one else None
+                for place, (twin, alike, is_one) in enumerate(
+                    zip(twins.tolist(), minima.tolist(), is_twin.tolist(), strict=True)
                 )
             ]
             detail = pc.if_else(columns.booleans(is_twin), columns.strings(told), detail)
         return {"reason": reason, "detail": detail}
 
+    def _near_in(self, rows: slice) -> Numbers:
+        """Return how many minima each row has in common with its twin; mostly `_NOT_NEAR`."""
+        near = self._mix.near
+        minima = numpy.full(rows.stop - rows.start, _NOT_NEAR, dtype=numpy.int64)
+        low, high = numpy.searchsorted(near.rows, [rows.start, rows.stop]).tolist()
+        minima[near.rows[low:high] - rows.start] = near.equal_minima[low:high]
+        return minima
+
     def close(self) -> None:
         """Remove what was not asked for."""
         self._lines.close()
 
-    def _told(self, twin: int) -> str:
+    def _told(self, twin: int, minima: int) -> str:
         entry = self._index.entry(twin)
-        name = self._index.source_names[entry["source"]]
-        return f"equal to {name} row {entry['row']}, which stands for it"
+        name = f"{self._index.source_names[entry['source']]} row {entry['row']}"
+        if minima == _NOT_NEAR:
+            return f"equal to {name}, which stands for it"
+        if minima == SAME_WORDS:
+            return f"the same words as {name}, which stands for it"
+        of = self._mix.near.signature
+        return f"like {name}, which stands for it: {minima} of {of} minima are equal"
 
 
-def _chosen(is_second: Numbers, first: str, second: str) -> Any:
-    """Return one of two texts for each row."""
-    return columns.strings([first, second]).take(columns.numbers(is_second.astype(numpy.uint8)))
+def _chosen(number: Numbers, *texts: str) -> Any:
+    """Return for each row the text that its number names."""
+    return columns.strings(texts).take(columns.numbers(number.astype(numpy.uint8)))

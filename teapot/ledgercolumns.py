@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as arrow
 
-NOT_DRAWN, DUPLICATE = "not-drawn", "duplicate"
+NOT_DRAWN, DUPLICATE, NEAR_DUPLICATE = "not-drawn", "duplicate", "near-duplicate"
 
 LEDGER = arrow.schema(
     [

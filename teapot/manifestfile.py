@@ -10,6 +10,7 @@ from teapot.amounts import Usable, solve
 from teapot.canonical import loads
 from teapot.errors import DataError, Problem
 from teapot.files import OutputPaths
+from teapot.ledgercolumns import NEAR_DUPLICATE
 from teapot.licenseterms import PROFILES, license_data
 from teapot.licensing import LicensePolicy, allowed_by
 from teapot.model.config import License
@@ -22,7 +23,7 @@ from teapot.shards import shard_spans
 from teapot.statementfile import read_object, refuse_other_form
 
 MAX_BYTES = 64 << 20
-_AFTER_VERDICTS = ("curated", "unreviewed", "duplicate")
+_AFTER_VERDICTS = ("curated", "unreviewed", "duplicate", NEAR_DUPLICATE)
 """Why rows are dropped that had passed every check, so that verdicts were asked for them."""
 
 
@@ -79,6 +80,11 @@ def number_faults(manifest: Manifest) -> Iterator[str]:
         parts["tokens by module"] = whole, sum(m.tokens or 0 for m in report.modules)
         parts["tokens by licence"] = whole, sum(a.tokens or 0 for a in report.licenses.values())
     yield from _attribution_faults(manifest)
+    left = sum(m.dropped.get(NEAR_DUPLICATE, 0) for m in report.modules)
+    if report.near_duplicates is not None and manifest.recipe.duplicates == "drop":
+        parts["near duplicates"] = report.near_duplicates, left
+    else:
+        parts["near duplicates dropped"] = 0, left
     if data.shards:
         parts["bytes by shard"] = data.bytes, sum(shard.bytes for shard in data.shards)
         yield from _shard_faults(data)
@@ -160,6 +166,8 @@ def recipe_faults(manifest: Manifest) -> Iterator[str]:
             yield f"{module.name}: verdicts are in the recipe or in the account, not in both"
         elif curated.curation is not None:
             yield from _curation_faults(module, curated.curation.unreviewed)
+    if (recipe.likeness is None) != (report.near_duplicates is None):
+        yield "near duplicates are in the recipe or in the account, not in both"
     policy = LicensePolicy(None if recipe.licenses == "all" else tuple(recipe.licenses))
     yield from _profile_faults(recipe)
     for name in report.licenses:

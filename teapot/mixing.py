@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy
@@ -21,10 +21,20 @@ import numpy
 from teapot.amounts import Usable
 from teapot.equals import Equals, equal_records, occurrences_of, sort_columns
 from teapot.errors import DataError, Problem
-from teapot.index import NO_RECORD, Entries, Keys, Numbers, RecordIndex, prefixes_of
+from teapot.index import (
+    DIGEST_BYTES,
+    NO_RECORD,
+    Entries,
+    Keys,
+    Numbers,
+    RecordIndex,
+    prefixes_of,
+)
 from teapot.model.config import Duplicates
+from teapot.neardup import NearTwins, near_twins
 from teapot.ordering import DRAW_LABEL, ORDER_LABEL, Ranker
 from teapot.scratch import Rows, Spread, room
+from teapot.sketches import Sketches
 
 NO_TWIN = -1
 _LINE = numpy.dtype([("key", "<u8"), ("record", "<u8"), ("copy", "<u4")])
@@ -61,7 +71,8 @@ class Mix:
 
     `order[line]` is the row on that line, from 0, and `copies[row]` on how many lines it stands.
     `occurrences[row]` counts equal records of one module. `twins[row]` is the row whose equal
-    content was kept instead, or `NO_TWIN`.
+    content was kept instead, or `NO_TWIN`. `near` are the rows that are like another one which is
+    kept, though not equal to it; they are twins too, where duplicates are dropped.
     """
 
     order: Numbers
@@ -71,25 +82,47 @@ class Mix:
     shares: Mapping[str, Share]
     duplicate_groups: int
     duplicate_records: int
+    near: NearTwins = field(default_factory=NearTwins.none)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rules:
+    """What of a recipe decides which record stands where, beside how many lines a module gives."""
+
+    seed: int
+    duplicates: Duplicates
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Beside:
+    """What lies beside the index: a folder for what is too much for memory, and sketches.
+
+    Those tell which records are alike; without them, only equal contents are duplicates.
+    """
+
+    folder: Path | None = None
+    sketches: Sketches | None = None
 
 
 def plan_mix(
-    index: RecordIndex,
-    lines_of: LinesOf,
-    *,
-    seed: int,
-    duplicates: Duplicates,
-    folder: Path | None = None,
+    index: RecordIndex, lines_of: LinesOf, rules: Rules, beside: Beside | None = None
 ) -> Mix:
-    """Return the mix of all records in `index`; in `folder` lies what is too much for memory."""
+    """Return the mix of all records in `index`."""
+    folder, sketches = (beside.folder, beside.sketches) if beside else (None, None)
+    duplicates = rules.duplicates
     equals = equal_records(index, folder)
     planner = _Planner(
-        index, seed, folder,
+        index, rules.seed, folder,
         occurrences=occurrences_of(index, equals, folder),
         twins=numpy.broadcast_to(numpy.int64(NO_TWIN), len(index)),
     )  # fmt: skip
-    if duplicates.policy == "drop" and len(equals.records):
-        planner = planner.with_twins(equals, duplicates.prefer)
+    single, near = planner, NearTwins.none()
+    if len(equals.records) and (duplicates.policy == "drop" or sketches is not None):
+        single = planner.with_twins(equals, duplicates.prefer)
+    if sketches is not None:
+        single, near = single.with_near(sketches, duplicates.prefer)
+    if duplicates.policy == "drop":
+        planner = single
     usable = {module: planner.usable(span) for module, span in index.modules()}
     lines = lines_of(usable)
     shares = {
@@ -105,6 +138,7 @@ def plan_mix(
         shares=shares,
         duplicate_groups=equals.groups,
         duplicate_records=len(equals.records) - equals.groups,
+        near=near,
     )
 
 
@@ -173,23 +207,65 @@ class _Planner:
 
     def with_twins(self, equals: Equals, prefer: Sequence[str]) -> _Planner:
         """Return a planner that keeps one record of each content."""
-        names = list(self.index.spans)
-        modules = self.index.module_numbers(equals.records)
-        preference = {name: place for place, name in enumerate(prefer)}
-        preferred = numpy.array([preference.get(name, len(prefer)) for name in names])[modules]
-        ranks = numpy.empty_like(equals.contents)
-        for number, name in enumerate(names):
-            own = modules == number
-            occurrences = self.occurrences[equals.records[own]]
-            ranks[own] = self._ranker(DRAW_LABEL, name).ranks(equals.contents[own], occurrences)
         groups = equals.group_numbers
-        order = numpy.lexsort((*sort_columns(ranks), preferred, groups))
-        kept = equals.records[order][equals.starts]
+        columns = self._keep_columns(equals.records, equals.contents, prefer)
+        kept = equals.records[numpy.lexsort((*columns, groups))][equals.starts]
         twins = room(len(self.index), numpy.int64, self.folder)
         twins[:] = NO_TWIN
         twins[equals.records] = kept[groups]
         twins[kept] = NO_TWIN
         return _Planner(self.index, self.seed, self.folder, self.occurrences, twins)
+
+    def with_near(self, sketches: Sketches, prefer: Sequence[str]) -> tuple[_Planner, NearTwins]:
+        """Return a planner that keeps one of records that are alike, and which are not kept.
+
+        What is equal to a record that is like another has that one for its twin as well.
+        """
+
+        def keep_order(records: Numbers) -> Numbers:
+            columns = self._keep_columns(records, self._contents(records), prefer)
+            order: Numbers = numpy.lexsort(columns)
+            return order
+
+        found = near_twins(
+            self.index, sketches, lambda rows: self.twins[rows] == NO_TWIN, keep_order, self.folder
+        )
+        if not len(found.rows):
+            return self, found
+        twins = room(len(self.index), numpy.int64, self.folder)
+        twins[:] = self.twins
+        followers = numpy.flatnonzero(numpy.isin(self.twins, found.rows))
+        places = numpy.searchsorted(found.rows, self.twins[followers])
+        rows = numpy.concatenate((found.rows, followers))
+        kept = numpy.concatenate((found.kept, found.kept[places]))
+        minima = numpy.concatenate((found.equal_minima, found.equal_minima[places]))
+        twins[rows], order = kept, numpy.argsort(rows)
+        planner = _Planner(self.index, self.seed, self.folder, self.occurrences, twins)
+        made = NearTwins(rows[order], kept[order], minima[order], found.signature)
+        return planner, made
+
+    def _keep_columns(
+        self, records: Numbers, contents: Numbers, prefer: Sequence[str]
+    ) -> tuple[Numbers, ...]:
+        """Return columns for `lexsort` that bring first the record which its duplicates leave."""
+        names = list(self.index.spans)
+        modules = self.index.module_numbers(records)
+        preference = {name: place for place, name in enumerate(prefer)}
+        preferred = numpy.array([preference.get(name, len(prefer)) for name in names])[modules]
+        ranks = numpy.empty_like(contents)
+        for number, name in enumerate(names):
+            own = modules == number
+            occurrences = self.occurrences[records[own]]
+            ranks[own] = self._ranker(DRAW_LABEL, name).ranks(contents[own], occurrences)
+        return *sort_columns(ranks), preferred
+
+    def _contents(self, records: Numbers) -> Numbers:
+        """Return the content digests of records, which ascend, shape (n, 32)."""
+        contents = numpy.empty((len(records), DIGEST_BYTES), dtype=numpy.uint8)
+        for start, entries in self.index.chunks():
+            low, high = numpy.searchsorted(records, [start, start + len(entries)]).tolist()
+            contents[low:high] = entries["content"][records[low:high] - start]
+        return contents
 
     def usable(self, span: range) -> Usable:
         """Return what a module may give."""

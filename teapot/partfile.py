@@ -2,8 +2,9 @@
 
     magic, SHA-256 of the rest (32 bytes), size of the head (u64, little-endian), head, body
 
-The head is canonical JSON; the body holds entries, scanned ids, where each ends, and lines, end to
-end. A file that was cut or altered by accident is told by its digest, and is no part.
+The head is canonical JSON; the body holds entries, scanned ids, where each ends, lines and
+sketches, end to end. A file that was cut or altered by accident is told by its digest, and is no
+part.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from teapot.index import ENTRY
 from teapot.model.record import Dropped
 from teapot.parts import Ids, Part, Repaired, Reviewed
 
-_MAGIC = b"teapot part 1\n"
+_MAGIC = b"teapot part 2\n"
 _SIZE = struct.Struct("<Q")
 _START = len(_MAGIC) + DIGEST_BYTES
 
@@ -29,9 +30,11 @@ def part_bytes(part: Part) -> bytes:
     """Return a part as one file's bytes."""
     body = [
         part.entries.tobytes(), part.ids.scanned, part.ids.bounds.tobytes(), part.lines,
+        b"" if part.sketches is None else part.sketches.tobytes(),
     ]  # fmt: skip
     head = dumps(
         {
+            "sketches": None if part.sketches is None else _columns(part.sketches.dtype),
             "sizes": [len(piece) for piece in body],
             "licenses": part.licenses,
             "said": part.said,
@@ -65,7 +68,8 @@ def _part_of(rest: bytes) -> Part:
     for length in head["sizes"]:
         pieces.append(rest[at : at + length])
         at += length
-    entries, scanned, bounds, lines = pieces
+    entries, scanned, bounds, lines, sketches = pieces
+    columns = head["sketches"]
     return Part(
         entries=numpy.frombuffer(bytearray(entries), dtype=ENTRY),
         licenses=tuple(head["licenses"]),
@@ -77,7 +81,17 @@ def _part_of(rest: bytes) -> Part:
         odd={int(place): _odd_of(value) for place, value in head["odd"].items()},
         lines=lines,
         said=head["said"],
+        sketches=None if columns is None else numpy.frombuffer(sketches, _type_of(columns)),
     )
+
+
+def _columns(kind: numpy.dtype[Any]) -> list[list[Any]]:
+    """Return the columns of a sketch: name, kind of number, how many."""
+    return [[name, kind[name].base.str, list(kind[name].shape)] for name in kind.names or ()]
+
+
+def _type_of(columns: list[list[Any]]) -> numpy.dtype[Any]:
+    return numpy.dtype([(name, base, tuple(shape)) for name, base, shape in columns])
 
 
 def _odd_value(odd: Dropped | Repaired | Reviewed) -> list[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy
 from numpy.typing import NDArray
@@ -72,7 +73,7 @@ class Part:
     Entries count rows from 1 within the block, name licences by their place in `licenses`, and say
     where a row lies in its source, or a line in `lines`. `odd` tells of rows that were dropped,
     repaired or reviewed, `said` how rows say licences that may enter: whoever makes lines again
-    must know.
+    must know. `sketches` are those of the rows, where somebody asked for them.
     """
 
     entries: Entries
@@ -81,3 +82,4 @@ class Part:
     odd: Mapping[int, Dropped | Repaired | Reviewed]
     lines: bytes
     said: Mapping[str, str]
+    sketches: NDArray[Any] | None = None

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from teapot.errors import DataError, counted
 from teapot.findings import PERSONAL, SECRET
 from teapot.index import NO_RECORD, Entries
+from teapot.ledgercolumns import DUPLICATE, NEAR_DUPLICATE
 from teapot.licenseconflicts import license_conflicts, unknown_licenses
 from teapot.licenseterms import license_data
 from teapot.licensing import allowed_by
@@ -18,6 +19,7 @@ from teapot.mixing import NO_TWIN, Mix
 from teapot.model.amount import AskedMix
 from teapot.model.attribution import AttributedPart
 from teapot.model.config import License
+from teapot.model.likeness import Likeness
 from teapot.model.module import SourceSpec
 from teapot.model.recipe import (
     FORMAT,
@@ -30,9 +32,9 @@ from teapot.model.recipe import (
 )
 from teapot.model.report import Amount, MixReport, ModuleReport, SourceReport, decimal_text
 from teapot.resolve import ModuleInMix, ResolvedMix
+from teapot.sketches import bands_of
 from teapot.survey import Survey, Tally
 
-_DUPLICATE = "duplicate"
 Counts = NDArray[numpy.int64]
 
 
@@ -44,6 +46,7 @@ def report_mix(resolved: ResolvedMix, found: Survey, mix: Mix, *, tokens: bool) 
     """
     amounts, asked = _Amounts(found, mix, tokens=tokens), resolved.asked
     modules = tuple(_module(module, asked, found, mix, amounts) for module in resolved.modules)
+    likeness = resolved.config.duplicates.likeness
     return MixReport(
         modules=modules,
         sources=tuple(found.sources),
@@ -51,6 +54,7 @@ def report_mix(resolved: ResolvedMix, found: Survey, mix: Mix, *, tokens: bool) 
         total=amounts.total(),
         duplicate_groups=mix.duplicate_groups,
         duplicate_records=mix.duplicate_records,
+        near_duplicates=None if likeness.is_exact else len(mix.near.rows),
         warnings=(
             *resolved.warnings,
             *_warnings(resolved, found, modules),
@@ -85,6 +89,7 @@ def recipe_of(
         licenses="all" if allowed is None else allowed,
         license_profile=_license_profile(config.license),
         duplicates=config.duplicates.policy,
+        likeness=_likeness(config.duplicates.likeness),
         prefer=config.duplicates.prefer,
         strip_think=config.training.strip_think,
         include_reasoning=config.training.include_reasoning,
@@ -99,6 +104,11 @@ def recipe_of(
             for name, group in sorted(asked.groups.items())
         ),
     )  # fmt: skip
+
+
+def _likeness(likeness: Likeness) -> dict[str, str] | None:
+    bands = bands_of(likeness.near) if likeness.match == "near" else None
+    return likeness.written(bands)
 
 
 def _license_profile(license_: License) -> LicenseProfile | None:
@@ -130,8 +140,11 @@ def _module(
     twins = int((mix.twins[part] != NO_TWIN).sum())
     kept = int((amounts.copies[part] > 0).sum())
     dropped = dict(tally.dropped)
-    if twins:
-        dropped[_DUPLICATE] = twins
+    near = _near_of(mix, span) if twins else 0
+    if twins > near:
+        dropped[DUPLICATE] = twins - near
+    if near:
+        dropped[NEAR_DUPLICATE] = near
     return ModuleReport(
         name=module.name, version=module.module.version,
         weight=asked.modules[module.name].weight, read=tally.read,
@@ -142,6 +155,11 @@ def _module(
         usable_tokens=share.tokens if asked.needs_tokens else None,
         curation=tally.curator.report() if tally.curator is not None else None,
     )  # fmt: skip
+
+
+def _near_of(mix: Mix, span: range) -> int:
+    low, high = numpy.searchsorted(mix.near.rows, [span.start, span.stop]).tolist()
+    return int(high - low)
 
 
 class _Amounts:

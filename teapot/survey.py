@@ -18,7 +18,7 @@ import numpy
 
 from teapot.curating import SHOWN, Curator
 from teapot.errors import BadRowsError, DataError, PluginError, Problem, counted
-from teapot.finishing import Finisher, finishing_of
+from teapot.finishing import Finisher, Finishing, finishing_of
 from teapot.index import NO_RECORD, RecordIndex, prefixes_of
 from teapot.inorder import in_order
 from teapot.interfaces import (
@@ -42,6 +42,7 @@ from teapot.parts import Part, Reviewed
 from teapot.plugins import Plugin
 from teapot.records import RecordMaker, RecordOptions
 from teapot.resolve import MixOptions, ModuleInMix, ResolvedMix
+from teapot.sketches import Sketches
 from teapot.sourcemap import SourceMap
 from teapot.spool import Origin, Origins
 from teapot.tokens import TokenCounter
@@ -100,7 +101,8 @@ class Elsewhere(Protocol):
 class Sinks:
     """Where outcomes go beside the index; when a mix is only planned, nowhere.
 
-    `elsewhere` makes the parts, which then say nothing of where lines lie.
+    `elsewhere` makes the parts, which then say nothing of where lines lie. `sketches` are kept
+    where duplicates are told by more than equal contents.
     """
 
     elsewhere: Elsewhere | None = None
@@ -108,6 +110,7 @@ class Sinks:
     ledger: LedgerSpool | None = None
     tokens: TokenCounter | None = None
     cache: PartCache | None = None
+    sketches: Sketches | None = None
 
 
 def survey(
@@ -141,7 +144,8 @@ def survey(
             cache=options.cache,
             progress=options.progress,
         )
-        reading = _Reading(module, found, sinks, options)
+        finishing = finishing_of(mix, module)
+        reading = _Reading(module, finishing, found, sinks=sinks, options=options)
         for spec in module.sources:
             if sinks.elsewhere is not None:
                 reading.read_elsewhere(spec, sinks.elsewhere)
@@ -175,15 +179,16 @@ class _Reading:
     """Reads the sources of one module."""
 
     def __init__(
-        self, module: ModuleInMix, found: Survey, sinks: Sinks, options: MixOptions
-    ) -> None:
+        self, module: ModuleInMix, finishing: Finishing, found: Survey, *, sinks: Sinks,
+        options: MixOptions,
+    ) -> None:  # fmt: skip
         self._module = module
         self._found = found
         self._sinks = sinks
         self._options = options
         curation = module.curation
         self._curator = Curator(curation) if curation is not None else None
-        self._finishing = finishing_of(module)
+        self._finishing = finishing
         self._tally = found.tallies[module.name] = Tally(curator=self._curator)
 
     def read(
@@ -303,6 +308,8 @@ class _Reading:
         self._found.index.extend(part.entries, part.licenses)
         if sinks.ledger is not None:
             sinks.ledger.add(part)
+        if sinks.sketches is not None:
+            sinks.sketches.add(part)
 
     def _drop(self, dropped: Dropped, spec: SourceSpec, number: int) -> None:
         tally = self._tally

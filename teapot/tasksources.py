@@ -233,7 +233,7 @@ class SourceOpener:
             strip_think=config.training.strip_think,
             include_reasoning=config.training.include_reasoning,
             tokenizer=self._tokenizer.absolute() if self._tokenizer is not None else None,
-            code=code_here(), finishing=finishing_of(module),
+            code=code_here(), finishing=finishing_of(self._mix, module),
         )  # fmt: skip
 
     def _plain_file(self, opening: Opening, place: Place | None) -> PlainFile | None:

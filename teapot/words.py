@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from unicodedata import category, normalize
@@ -29,14 +30,21 @@ _ALONE = (
     "\uf900-\ufaff\U00020000-\U0003ffff"
 )
 _PLAIN = re.compile("[a-z0-9]+")
+_PLAIN_SIGNS = re.compile("[a-z0-9]+|[$+<=>^`|~]")
 
 
 def words_of(text: str) -> list[str]:
     """Return the words of a text, in order."""
     if text.isascii():
         return _PLAIN.findall(text.lower())
-    pattern, formats = _unicode()
-    return pattern.findall(formats.sub("", normalize("NFKC", text).casefold()))
+    return _unicode().words.findall(_normal(text))
+
+
+def words_and_signs_of(text: str) -> list[str]:
+    """Return the words of a text, and its signs but for punctuation: `2+2` is not `2<2`."""
+    if text.isascii():
+        return _PLAIN_SIGNS.findall(text.lower())
+    return _unicode().words_and_signs.findall(_normal(text))
 
 
 def texts_of(message: Message) -> Iterator[str]:
@@ -92,20 +100,29 @@ def _texts_in(value: object) -> Iterator[str]:
         yield str(value)
 
 
+def _normal(text: str) -> str:
+    return _unicode().formats.sub("", normalize("NFKC", text).casefold())
+
+
+@dataclass(frozen=True, slots=True)
+class _Patterns:
+    """A word; a word or a sign that is no punctuation; characters that are taken out before."""
+
+    words: re.Pattern[str]
+    words_and_signs: re.Pattern[str]
+    formats: re.Pattern[str]
+
+
 @lru_cache(maxsize=1)
-def _unicode() -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Return the pattern of a word, and that of the characters which are taken out beforehand."""
-    marks, formats = [], []
+def _unicode() -> _Patterns:
+    kinds: dict[str, list[int]] = {"M": [], "S": [], "Cf": []}
     for code in range(sys.maxunicode + 1):
         kind = category(chr(code))
-        if kind.startswith("M"):
-            marks.append(code)
-        elif kind == "Cf":
-            formats.append(code)
-    mark = "".join(_ranges(marks))
+        kinds.get(kind, kinds.get(kind[0], [])).append(code)
+    mark, sign, formats = ("".join(_ranges(codes)) for codes in kinds.values())
     # no underscore: it is punctuation, which Python's \w counts among letters
-    word = re.compile(f"[{_ALONE}][{mark}]*|(?:[^\\W_{_ALONE}]+|[{mark}]+)+")
-    return word, re.compile(f"[{''.join(_ranges(formats))}]+")
+    word = f"[{_ALONE}][{mark}]*|(?:[^\\W_{_ALONE}]+|[{mark}]+)+"
+    return _Patterns(re.compile(word), re.compile(f"{word}|[{sign}]"), re.compile(f"[{formats}]+"))
 
 
 def _ranges(codes: Sequence[int]) -> Iterator[str]:

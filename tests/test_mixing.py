@@ -21,7 +21,7 @@ from teapot import scratch
 from teapot.amounts import Usable, solve
 from teapot.equals import are_among
 from teapot.index import ENTRY, NO_RECORD, SPOOLED, RecordIndex
-from teapot.mixing import LinesOf, Mix, RecordLines, plan_mix, rank_order
+from teapot.mixing import LinesOf, Mix, RecordLines, Rules, plan_mix, rank_order
 from teapot.model.amount import Asked, AskedMix
 from teapot.model.config import Duplicates
 from teapot.ordering import DRAW_LABEL, Ranker
@@ -97,7 +97,7 @@ def _plan(
             index.begin_source(name)
             index.extend(_entries([(name, row) for row in rows]), ["MIT"])
             index.end_module(name)
-        mix = plan_mix(index, by_weight(weights), seed=seed, duplicates=duplicates)
+        mix = plan_mix(index, by_weight(weights), Rules(seed=seed, duplicates=duplicates))
     occurrences = mix.occurrences.tolist()
     lines = [
         Line(module=records[record][0], row=records[record][1], occurrence=occurrences[record])
@@ -338,7 +338,7 @@ def test_a_module_without_a_usable_record_gives_no_line() -> None:
             index.extend(part, [])
             index.end_module(name)
         weights = dict.fromkeys(index.spans, Decimal("1.5"))
-        mix = plan_mix(index, by_weight(weights), seed=SEED, duplicates=DROP)
+        mix = plan_mix(index, by_weight(weights), Rules(seed=SEED, duplicates=DROP))
     assert len(mix.order) == 0 == mix.duplicate_groups
     assert [share.lines for share in mix.shares.values()] == [0, 0, 0]
     assert {share.cutoff for share in mix.shares.values()} == {None}
@@ -351,7 +351,7 @@ def test_a_row_without_a_record_is_nobodys_twin() -> None:
         index.begin_source("m")
         index.extend(entries, ["MIT"])
         index.end_module("m")
-        mix = plan_mix(index, by_weight({"m": Decimal(1)}), seed=SEED, duplicates=DROP)
+        mix = plan_mix(index, by_weight({"m": Decimal(1)}), Rules(seed=SEED, duplicates=DROP))
     assert mix.twins[0] == -1
     assert 0 not in mix.order
     assert (mix.duplicate_groups, mix.duplicate_records, len(mix.order)) == (1, 1, 1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from teapot.cli.app import harmless
+from teapot.errors import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -43,6 +44,9 @@ def print_report(report: MixReport) -> None:
             f"duplicates: {report.duplicate_records} records repeat the content of "
             f"{report.duplicate_groups} others"
         )
+    if report.near_duplicates is not None:
+        told = counted(report.near_duplicates, "record")
+        click.echo(f"near duplicates: {told} say nearly what another one says")
 
 
 def _reviewed(curation: CurationReport) -> str:

@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from teapot.model.amount import Asked, AskedMix, Group, WholeMix, quantity, share_of_text
+from teapot.model.likeness import Likeness, Match, Near
 
 BadRowPolicy = Literal["fail", "drop"]
 DuplicatePolicy = Literal["keep", "drop"]
@@ -139,10 +140,17 @@ class Expect:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Duplicates:
-    """What happens to records with equal content, and which module keeps its copy."""
+    """What happens to duplicates, which records are, and which module keeps its copy."""
 
     policy: DuplicatePolicy = "keep"
     prefer: tuple[str, ...] = ()
+    match: Match = "exact"
+    near: Near = field(default_factory=Near)
+
+    @property
+    def likeness(self) -> Likeness:
+        """Return when records count as duplicates."""
+        return Likeness(match=self.match, near=self.near)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -318,6 +326,11 @@ def _duplicates(value: str | Mapping[str, Any]) -> Duplicates:
         return Duplicates(policy="drop" if value == "drop" else "keep")
     made = dict(value)
     made["prefer"] = tuple(made.get("prefer", ()))
+    if "near" in made:
+        near = dict(made["near"])
+        if "threshold" in near:
+            near["threshold"] = decimal_of(near["threshold"])
+        made["near"] = Near(**near)
     return Duplicates(**made)
 
 

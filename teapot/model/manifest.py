@@ -160,12 +160,17 @@ class Manifest:
             "duplicates": {
                 "groups": self.report.duplicate_groups,
                 "records": self.report.duplicate_records,
+                **self._near(),
             },
             "licenses": {name: asdict(part) for name, part in self.report.licenses.items()},
             "modules": [module.to_dict() for module in self.report.modules],
             "seed": self.recipe.seed,
             "tokenizer": self.tokenizer,
         }
+
+    def _near(self) -> dict[str, int]:
+        near = self.report.near_duplicates
+        return {} if near is None else {"near": near}
 
 
 def _subject(part: DataFile | Shard) -> dict[str, Any]:
@@ -207,6 +212,7 @@ def _report(
         total=Amount(lines=data["records"], characters=data["characters"], tokens=data["tokens"]),
         duplicate_groups=stated["duplicates"]["groups"],
         duplicate_records=stated["duplicates"]["records"],
+        near_duplicates=stated["duplicates"].get("near"),
         warnings=(),
     )
 

@@ -106,7 +106,8 @@ class Recipe:
 
     `amounts` says what shares are of, and by which `tokenizer` tokens were counted, as text; it and
     `groups` are left out where they are empty, as each module's keys are which it does not have.
-    Where licences come from a profile, `license_profile` says so; else it is left out.
+    Where licences come from a profile, `license_profile` says so; else it is left out, as
+    `likeness` is where only equal contents are duplicates.
     """
 
     format: str
@@ -121,6 +122,7 @@ class Recipe:
     amounts: dict[str, str] | None = None
     groups: tuple[RecipeGroup, ...] = ()
     license_profile: LicenseProfile | None = None
+    likeness: dict[str, str] | None = None
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Recipe:
@@ -143,7 +145,7 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as JSON values."""
         made = asdict(self)
-        _leave_out(made, "amounts", "groups", "license_profile")
+        _leave_out(made, "amounts", "groups", "license_profile", "likeness")
         for module in made["modules"]:
             _leave_out(module, "languages", "weight", "amount", "max_repeat", "curation", "scan")
         for group in made.get("groups", ()):

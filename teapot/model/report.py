@@ -92,7 +92,11 @@ class Amount:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MixReport:
-    """A whole mix: modules in the order of their names, licences, duplicates, warnings."""
+    """A whole mix: modules in the order of their names, licences, duplicates, warnings.
+
+    `near_duplicates` are records like another one without being equal to it; None where nobody
+    asked for them.
+    """
 
     modules: tuple[ModuleReport, ...]
     sources: tuple[SourceReport, ...]
@@ -101,6 +105,7 @@ class MixReport:
     duplicate_groups: int
     duplicate_records: int
     warnings: tuple[str, ...]
+    near_duplicates: int | None = None
 
     @property
     def has_amounts(self) -> bool:
@@ -125,6 +130,8 @@ class MixReport:
         """Return the report as JSON values; decimals become text."""
         value: dict[str, Any] = asdict(self)
         value["modules"] = [module.to_dict() for module in self.modules]
+        if self.near_duplicates is None:
+            del value["near_duplicates"]
         return value
 
 

@@ -23,7 +23,7 @@ from teapot.index import RecordIndex
 from teapot.interfaces import Check
 from teapot.ledger import LedgerFacts, LedgerSpool
 from teapot.lock import Lock
-from teapot.mixing import Mix, plan_mix
+from teapot.mixing import Beside, Mix, Rules, plan_mix
 from teapot.model.attribution import AttributedPart, Attribution
 from teapot.model.manifest import DataFile, LedgerFile, Manifest
 from teapot.model.recipe import Recipe
@@ -35,6 +35,7 @@ from teapot.plugins import load_check, plugin_versions
 from teapot.reporting import attributed_parts, make_recipe, report_mix
 from teapot.resolve import MixOptions, ResolvedMix, resolve
 from teapot.shards import shard_spans, stem_of
+from teapot.sketches import Sketches, bands_of
 from teapot.sourcemap import SourceMap
 from teapot.sources.cache import cache_folder
 from teapot.spool import Origins
@@ -142,11 +143,12 @@ def plan(
     run = _start(config, options)
     if lock is not None:
         run.resolved = lock.pin(run.resolved, but=unlocked)
-    with closing(RecordIndex()) as index:
-        found = _read(run, index, Sinks(tokens=run.tokens, cache=_cache(run.options)))
+    with closing(RecordIndex()) as index, _sketches(run) as sketches:
+        sinks = Sinks(tokens=run.tokens, cache=_cache(run.options), sketches=sketches)
+        found = _read(run, index, sinks)
         if lock is not None:
             lock.compare([source for source in found.sources if source.module not in unlocked])
-        mix = _mix(run, index)
+        mix = _mix(run, index, sketches)
         report = report_mix(run.resolved, found, mix, tokens=run.tokens is not None)
     problem = _unexpected(run.resolved, report)
     if problem is not None:
@@ -223,15 +225,17 @@ def _write_data_and_ledger(
         closing(Origins(stage.folder, index)) as origins,
         closing(LedgerSpool(stage.folder)) as ledger,
         _elsewhere(run, stage.folder) as elsewhere,
+        _sketches(run, stage.folder) as sketches,
     ):
         sinks = Sinks(
             elsewhere=elsewhere, origins=None if elsewhere else origins, ledger=ledger,
             tokens=run.tokens, cache=None if elsewhere else _cache(run.options),
+            sketches=sketches,
         )  # fmt: skip
         found = _read(run, index, sinks)
         if lock is not None:
             lock.compare(found.sources)
-        mix = _mix(run, index, stage.folder)
+        mix = _mix(run, index, sketches, stage.folder)
         report = report_mix(run.resolved, found, mix, tokens=run.tokens is not None)
         problem = _unexpected(run.resolved, report)
         if problem is not None:
@@ -305,11 +309,14 @@ def _stale_bundles(paths: OutputPaths, manifest: bytes, written: Collection[Path
 
 
 def _versions(resolved: ResolvedMix, found: Survey) -> dict[str, str]:
-    """Return the versions of Teapot, its plug-ins, and what else of others decides bytes."""
-    licenses = {"license-expression": version("license-expression")}
-    scans = [module.scan.detectors for module in resolved.modules if module.scan is not None]
-    detectors = {name: number for scan in scans for name, number in scan.items()}
-    return {"teapot": __version__} | licenses | detectors | plugin_versions(found.plugins)
+    """Return the versions of Teapot, its plug-ins, and the libraries that rows are judged by."""
+    libraries = ["license-expression"]
+    if resolved.config.duplicates.match == "near":
+        libraries.append("datasketch")
+    named = {name: version(name) for name in libraries}
+    for module in resolved.modules:
+        named |= module.scan.detectors if module.scan is not None else {}
+    return {"teapot": __version__} | named | plugin_versions(found.plugins)
 
 
 def output_paths(resolved: ResolvedMix, output: str | Path | None) -> OutputPaths:
@@ -404,13 +411,32 @@ def _cache(options: MixOptions) -> PartCache | None:
     return PartCache(options.cache or cache_folder()) if options.keep_parts else None
 
 
-def _mix(run: _Run, index: RecordIndex, folder: Path | None = None) -> Mix:
+@contextmanager
+def _sketches(run: _Run, folder: Path | None = None) -> Iterator[Sketches | None]:
+    """Give room for sketches, where duplicates are told by more than equal contents.
+
+    Raises:
+        MissingExtraError: a library for them is not installed.
+    """
+    likeness = run.resolved.config.duplicates.likeness
+    if likeness.is_exact:
+        yield None
+        return
+    if likeness.match == "near":
+        bands_of(likeness.near)  # before anything is read
+    with closing(Sketches(likeness, folder)) as sketches:
+        yield sketches
+
+
+def _mix(
+    run: _Run, index: RecordIndex, sketches: Sketches | None, folder: Path | None = None
+) -> Mix:
+    config = run.resolved.config
     return plan_mix(
         index,
         partial(_lines_of, run.resolved),
-        seed=run.resolved.config.training.seed,
-        duplicates=run.resolved.config.duplicates,
-        folder=folder,
+        Rules(seed=config.training.seed, duplicates=config.duplicates),
+        Beside(folder=folder, sketches=sketches),
     )
 
 
