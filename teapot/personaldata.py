@@ -42,7 +42,8 @@ _PLACEHOLDER_DOMAINS = frozenset((
 _ROLE_NAMES = frozenset(("git", "hg", "svn", "noreply", "no-reply", "donotreply", "do-not-reply"))
 
 _CARD = re.compile(
-    r"(?<![\w.-])(?:\d{4}([ -]?)\d{4}\1\d{4}\1\d{4}|\d{4}([ -]?)\d{6}\2\d{5})(?![\w-])"
+    r"(?<![A-Za-z0-9_.-])(?:\d{4}([ -]?)\d{4}\1\d{4}\1\d{4}|\d{4}([ -]?)\d{6}\2\d{5})"
+    r"(?![A-Za-z0-9_-])"
 )
 _ISSUED = re.compile(
     r"4\d{15}|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}|3[47]\d{13}"
@@ -54,7 +55,7 @@ _TEST_CARDS = frozenset((
     "2223003122003222", "378282246310005", "371449635398431", "6011111111111117",
     "6011000990139424", "3566002020360505",
 ))  # fmt: skip
-_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}")
+_IBAN_HEAD = re.compile(r"(?<![A-Za-z0-9])([A-Z]{2})[0-9]{2}")
 _EXAMPLE_IBANS = frozenset((
     "DE89370400440532013000", "GB82WEST12345698765432", "GB29NWBK60161331926819",
     "FR1420041010050500013M02606", "GB33BUKB20201555555555", "CH9300762011623852957",
@@ -75,11 +76,15 @@ class PersonalScanner:
     def __init__(self) -> None:
         try:
             import phonenumbers
-            from schwifty import IBAN
+            from schwifty import IBAN, registry
+            from schwifty.exceptions import InvalidCountryCode
         except ImportError as error:
             raise MissingExtraError("scanning for personal data", "scan") from error
         self._phones: Any = phonenumbers
         self._iban = IBAN
+        self._iban_specs = registry.get_iban_spec
+        self._unknown_country = InvalidCountryCode
+        self._iban_rests: dict[str, re.Pattern[str] | None] = {}
 
     def findings(self, text: str) -> Iterator[Finding]:
         """Yield what is found, in no order; some may overlap."""
@@ -93,19 +98,26 @@ class PersonalScanner:
             yield from self._numbers(text)
 
     def _ibans(self, text: str) -> Iterator[Finding]:
-        at = 0
-        while (match := _IBAN.search(text, at)) is not None:
-            at = match.start() + 1
-            # Words in capitals may follow: the checksum says where the number ends.
-            for end in range(match.end(), match.start() + 14, -1):
-                written = text[match.start() : end].replace(" ", "")
-                if text[end - 1] == " " or text[end : end + 1].isalnum():
-                    continue
-                if self._iban(written, allow_invalid=True).is_valid:
-                    at = end
-                    if written not in _EXAMPLE_IBANS:
-                        yield Finding(match.start(), end, "iban", PERSONAL)
-                    break
+        for head in _IBAN_HEAD.finditer(text):
+            rest = self._iban_rest(head[1])
+            match = rest.match(text, head.end()) if rest is not None else None
+            if match is not None:
+                written = text[head.start() : match.end()].replace(" ", "")
+                is_iban = self._iban(written, allow_invalid=True).is_valid
+                if is_iban and written not in _EXAMPLE_IBANS:
+                    yield Finding(head.start(), match.end(), "iban", PERSONAL)
+
+    def _iban_rest(self, country: str) -> re.Pattern[str] | None:
+        """Return what follows the head of a country's IBANs: words in capitals may stand behind."""
+        if country not in self._iban_rests:
+            try:
+                left = self._iban_specs(country).iban_length - 4
+            except self._unknown_country:
+                self._iban_rests[country] = None
+            else:
+                pattern = rf"(?: ?[A-Z0-9]){{{left}}}(?![A-Za-z0-9])"
+                self._iban_rests[country] = re.compile(pattern)
+        return self._iban_rests[country]
 
     def _numbers(self, text: str) -> Iterator[Finding]:
         form = self._phones.PhoneNumberFormat.E164

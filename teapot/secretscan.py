@@ -8,6 +8,7 @@ characters, the run is taken. Private keys are found here, because they may have
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Iterator
 from functools import cache
 from threading import Lock
@@ -28,10 +29,16 @@ _KEY_END = re.compile(r"-{0,5}END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?(?:-{1,5}
 _LINE_BREAK = re.compile(r'(?:\s|\\[nr]|["\'+,>|])*')
 _KEY_HEADER = re.compile(r"[A-Z][A-Za-z-]{2,30}: [^\n\\<]{0,200}")
 _KEY_LINE = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+_MOST_HEADERS = 8
 _SURE_LENGTH, _SHORT_LENGTH = 40, 16
 _LETTERS_ONLY = re.compile(r"[A-Za-z]+")
-_TOKEN_BEFORE, _TOKEN_AFTER = re.compile(r"[A-Za-z0-9_-]*\Z"), re.compile(r"[A-Za-z0-9_+/=-]*")
+_TOKEN_BEFORE = frozenset(string.ascii_letters + string.digits + "_-")
+_TOKEN_AFTER = re.compile(r"[A-Za-z0-9_+/=-]*")
 _LONGEST_TOKEN = 4096
+_LEAST_TOKEN = 16
+_PUNCTUATION = re.compile(
+    rf"(?<=[\w+/=-]{{{_LEAST_TOKEN}}})(?:[^\w\s+/=.:@\\-]|[.:](?!\w))", re.ASCII
+)
 _IDENTIFIES_ONLY = re.compile(r"(?:-id|-name|-url|-host|-domain|-address|-repository|-username)$")
 """Ends of rules of what stands beside a secret and is none: account names, hosts."""
 
@@ -48,28 +55,47 @@ class SecretScanner:
     def __init__(self) -> None:
         with _building:
             self._scanner = _kingfisher()
+        self._needs: dict[str, tuple[str, ...]] = {}
 
     def findings(self, text: str) -> Iterator[Finding]:
         """Yield what is found, in no order; some may overlap."""
         yield from private_keys(text)
-        found = self._scanner.scan(text)
+        found = [
+            one for sight in dict.fromkeys((text, eased(text))) for one in self._scanner.scan(sight)
+        ]
         if not found:
             return
-        data = text.encode()
         needed = {rule for one in found if one.visible for rule in self._needed_by(one.rule_id)}
-        for one in found:
+        data, at, characters = text.encode(), 0, 0
+        for one in sorted(found, key=lambda one: one.location["start_offset"]):
+            start, end = one.location["start_offset"], one.location["end_offset"]
+            characters, at = characters + _length(data[at:start]), start
             kind = _kind(one.rule_id)
             helps = one.rule_id in needed and not _IDENTIFIES_ONLY.search(kind)
             if kind != _PRIVATE_KEY and (one.visible or helps):
-                place = one.location
-                start = len(data[: place["start_offset"]].decode(errors="replace"))
-                secret = data[place["start_offset"] : place["end_offset"]]
-                end = start + len(secret.decode(errors="replace"))
-                yield _whole(text, start, end, kind)
+                yield _whole(text, characters, characters + _length(data[start:end]), kind)
 
     def _needed_by(self, rule: str) -> tuple[str, ...]:
-        detail = self._scanner.rules.detail(rule)
-        return tuple(one["rule_id"] for one in detail["depends_on_rule"] or ())
+        """Return the rules of what must stand beside what this rule finds."""
+        if rule not in self._needs:
+            detail = self._scanner.rules.detail(rule)
+            self._needs[rule] = tuple(one["rule_id"] for one in detail["depends_on_rule"] or ())
+        return self._needs[rule]
+
+
+def _length(data: bytes) -> int:
+    return len(data.decode(errors="replace"))
+
+
+def eased(text: str) -> str:
+    """Return a text with spaces for the punctuation after what may be a token; bytes stay as many.
+
+    Many rules know a token by the quote, the space or the end behind it, as in code. In prose there
+    is a comma, a full stop, a bracket or `</think>`.
+    """
+    if max(map(len, text.split()), default=0) <= _LEAST_TOKEN:
+        return text  # which is quick to see, and nearly every text
+    return _PUNCTUATION.sub(lambda found: " " * len(found[0].encode()), text)
 
 
 @cache
@@ -98,18 +124,20 @@ def private_keys(text: str) -> Iterator[Finding]:
 
 def _end_of_key(text: str, at: int) -> int | None:
     """Return where a key ends whose first line ends at `at`; None where none follows."""
-    end, length = at, 0
+    end, length, headers = at, 0, 0
     while True:
         breaks = _LINE_BREAK.match(text, end)
         start = breaks.end() if breaks is not None else end
         closing = _KEY_END.match(text, start)
         if closing is not None:
             return closing.end() if length >= _SURE_LENGTH else None
-        header = _KEY_HEADER.match(text, start) if not length else None
+        may_be_header = not length and headers < _MOST_HEADERS
+        header = _KEY_HEADER.match(text, start) if may_be_header else None
         line = header or _KEY_LINE.match(text, start)
         if line is None or (header is None and not _is_key_line(text, line)):
             return end if length >= _SURE_LENGTH else None
         end = line.end()
+        headers += header is not None
         length += 0 if header is not None else len(line[0])
 
 
@@ -126,12 +154,11 @@ def _is_key_line(text: str, line: re.Match[str]) -> bool:
 
 def _whole(text: str, start: int, end: int, kind: str) -> Finding:
     """Return a finding with the run of a token's characters that it stands in."""
-    before = _TOKEN_BEFORE.search(text, max(start - _LONGEST_TOKEN, 0), start)
+    first = max(start - _LONGEST_TOKEN, 0)
+    while start > first and text[start - 1] in _TOKEN_BEFORE:
+        start -= 1
     after = _TOKEN_AFTER.match(text, end, end + _LONGEST_TOKEN)
-    return Finding(
-        before.start() if before is not None else start,
-        after.end() if after is not None else end, kind, SECRET,
-    )  # fmt: skip
+    return Finding(start, after.end() if after is not None else end, kind, SECRET)
 
 
 def _kind(rule: str) -> str:

@@ -38,6 +38,7 @@ def test_look_alike_is_no_finding(text: str) -> None:
         ("CZ65 0800 0000 1920 0014 5399 THE END", "[REDACTED:iban] THE END"),
         ("tel:+420777123456;", "tel:[REDACTED:phone];"),
         ("4539-1488-0343-6467", "[REDACTED:card]"),
+        ("卡号4539148803436467。", "卡号[REDACTED:card]。"),
         ("+1 (650) 253-0000 x", "[REDACTED:phone] x"),
     ],
 )

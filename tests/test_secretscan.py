@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from teapot.findings import redacted
-from teapot.secretscan import SecretScanner, private_keys
+from teapot.secretscan import SecretScanner, eased, private_keys
 from tests.support.planted import LOOK_ALIKES, RSA, SECRETS
 
 HEAD = RSA.partition("\n")[0]
@@ -36,6 +36,32 @@ def test_secret_is_found_by_its_kind_and_cut_out_whole(kind: str, scanner: Secre
 def test_longer_run_than_the_rule_knows_is_taken_whole(kind: str, scanner: SecretScanner) -> None:
     text = f"token={SECRETS[kind]}Xy9z."
     assert redacted(text, scanner.findings(text)) == f"token=[REDACTED:{kind}]."
+
+
+@pytest.mark.parametrize("kind", SECRETS)
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Use {}, or not.",
+        "It is {}.",
+        "({})",
+        "**{}**",
+        "„{}“",
+        "<think>{}</think>Yes.",
+        "用{}。",
+        "{}!",
+    ],
+)
+def test_secret_in_prose_is_found_whatever_stands_behind_it(
+    sentence: str, kind: str, scanner: SecretScanner
+) -> None:
+    text = sentence.format(SECRETS[kind])
+    assert redacted(text, scanner.findings(text)) == sentence.format(f"[REDACTED:{kind}]")
+
+
+@given(st.text("ab.,)é中 \n<", max_size=80).map(lambda text: text.replace("a", "a" * 16)))
+def test_text_keeps_its_bytes_in_number_where_it_is_eased(text: str) -> None:
+    assert len(eased(text).encode()) == len(text.encode())
 
 
 def test_each_of_equal_secrets_is_found(scanner: SecretScanner) -> None:
@@ -119,3 +145,8 @@ def test_scanning_opens_no_socket_and_writes_nothing() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout == "1\n"
+
+
+def test_a_text_full_of_first_lines_ends_soon() -> None:
+    text = "X-Y: -----BEGIN PRIVATE KEY-----\n" * 3000  # which took as long as its square
+    assert list(private_keys(text)) == []
