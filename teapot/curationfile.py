@@ -18,7 +18,7 @@ from typing import Any, cast
 from teapot.canonical import CanonicalError, check_numbers, dumps, loads
 from teapot.digest import sha256_hex
 from teapot.errors import ConfigError, OutputError, Problem, UsageError
-from teapot.files import open_regular, write_atomically
+from teapot.files import alone_in, open_regular, write_atomically
 from teapot.messages import read_turns
 from teapot.model.verdict import Decision, IdVerdict, Kind, Verdict
 from teapot.schemas import schema_faults, shown
@@ -143,15 +143,17 @@ def lines_of(verdicts: Iterable[Verdict]) -> bytes:
 def append_verdicts(path: Path, verdicts: Iterable[Verdict]) -> None:
     """Append verdicts to a file, all or none: it is written beside its place and renamed.
 
+    Others who append to a file of the folder meanwhile wait, so nobody's line is lost.
+
     Raises:
         OutputError: it cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        before = _bytes_of(path) if path.exists() else b""
-        if before and not before.endswith(b"\n"):
-            before += b"\n"
-        write_atomically(path, before + lines_of(verdicts))
+        with alone_in(path.parent):
+            before = _bytes_of(path) if path.exists() else b""
+            if before and not before.endswith(b"\n"):
+                before += b"\n"
+            write_atomically(path, before + lines_of(verdicts))
     except OSError as error:
         raise OutputError(Problem(str(path), f"cannot be written: {error.strerror}")) from error
 
@@ -164,11 +166,12 @@ def withdraw_verdict(path: Path, verdict: Verdict) -> None:
     """
     line = lines_of([verdict])
     try:
-        data = _bytes_of(path)
-        if not data.endswith(line):
-            told = "its last line is of somebody else by now; nothing was taken back"
-            raise OutputError(Problem(str(path), told))
-        write_atomically(path, data.removesuffix(line))
+        with alone_in(path.parent):
+            data = _bytes_of(path)
+            if not data.endswith(line):
+                told = "its last line is of somebody else by now; nothing was taken back"
+                raise OutputError(Problem(str(path), told))
+            write_atomically(path, data.removesuffix(line))
     except OSError as error:
         raise OutputError(Problem(str(path), f"cannot be written: {error.strerror}")) from error
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from teapot.canonical import CanonicalError, dumps_readable, loads
 from teapot.errors import DataError, Problem, UsageError
 from teapot.model.report import SourceReport
-from teapot.resolve import ResolvedMix
+from teapot.resolve import ModuleInMix, ResolvedMix
 
 FILE = "teapot.lock"
 FORMAT = "teapot/lock/v1"
@@ -19,11 +19,15 @@ _KEYS = ("digest_of", "kind", "revision", "rows", "sha256", "uri")
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """The pins of a lock file, by module and source id."""
+    """The pins of a lock file, by module and source id; `verdicts` are digests by module and use.
+
+    A lock without `verdicts` is what it was before it could pin them.
+    """
 
     path: Path
     teapot: str
     pins: Mapping[str, Mapping[str, Any]]
+    verdicts: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Lock:
@@ -44,25 +48,34 @@ class Lock:
         pins = value.get("sources")
         if not isinstance(pins, dict) or not all(map(_is_pin, pins.values())):
             raise UsageError(Problem(str(path), "is not a lock: sources are not pins by name"))
-        return cls(path, str(value.get("teapot")), pins)
+        verdicts = value.get("verdicts", {})
+        if not isinstance(verdicts, dict) or not all(isinstance(v, str) for v in verdicts.values()):
+            raise UsageError(Problem(str(path), "is not a lock: verdicts are not digests by name"))
+        return cls(path, str(value.get("teapot")), pins, verdicts)
 
     @classmethod
-    def of(cls, path: Path, teapot: str, sources: Sequence[SourceReport]) -> Lock:
-        """Return the lock that pins sources as they were just read."""
+    def of(
+        cls, path: Path, teapot: str, sources: Sequence[SourceReport],
+        modules: Sequence[ModuleInMix] = (),
+    ) -> Lock:  # fmt: skip
+        """Return the lock that pins sources as they were just read, and the modules' verdicts."""
         pins = {_name(source): {key: getattr(source, key) for key in _KEYS} for source in sources}
-        return cls(path, teapot, pins)
+        return cls(path, teapot, pins, _verdicts_of(modules))
 
     def to_bytes(self) -> bytes:
         """Return the bytes of the lock file."""
         value = {"format": FORMAT, "teapot": self.teapot, "sources": dict(self.pins)}
+        if self.verdicts:
+            value["verdicts"] = dict(self.verdicts)
         return dumps_readable(value)
 
     def pin(self, mix: ResolvedMix, *, but: Collection[str] = ()) -> ResolvedMix:
         """Return the mix with every source at its locked revision, `but` those of some modules.
 
         Raises:
-            DataError: the mix has a source that the lock does not name.
+            DataError: the mix has a source that the lock does not name, or other verdicts.
         """
+        self._refuse_other_verdicts([m for m in mix.modules if m.name not in but])
         names = [
             f"{module.name} {source.id}"
             for module in mix.modules
@@ -74,6 +87,17 @@ class Lock:
             message = f"does not pin {', '.join(missing)}; run `teapot lock` again"
             raise DataError(Problem(str(self.path), message))
         return replace(mix, pins={name: self.pins[name].get("revision") for name in names})
+
+    def _refuse_other_verdicts(self, modules: Sequence[ModuleInMix]) -> None:
+        problems = []
+        for name, found in _verdicts_of(modules).items():
+            pinned = self.verdicts.get(name)
+            if pinned != found:
+                told = f"locked is {pinned}" if pinned else "the lock does not pin them"
+                message = f"verdicts on {name}: sha256 is {found}, {told}; run `teapot lock` again"
+                problems.append(Problem(str(self.path), message))
+        if problems:
+            raise DataError(*problems)
 
     def refuse_other_version(self, version: str) -> None:
         """Refuse another version of Teapot than the one that locked: it may make other bytes.
@@ -106,6 +130,12 @@ class Lock:
                     problems.append(Problem(f"{self.path}", f"{_name(source)}: {found}"))
         if problems:
             raise DataError(*problems)
+
+
+def _verdicts_of(modules: Sequence[ModuleInMix]) -> dict[str, str]:
+    """Return the digest of each file of verdicts, by module and use: `tea/green published:v1`."""
+    curations = {module.name: module.curation for module in modules}
+    return {f"{name} {one.use}": one.sha256 for name, one in curations.items() if one is not None}
 
 
 def _name(source: SourceReport) -> str:

@@ -7,11 +7,9 @@ same name with `revoked_keys`; the user's revocations count even where another f
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -24,7 +22,7 @@ from teapot.allowed_signers import (
     parse_trust,
 )
 from teapot.errors import Problem, TrustError
-from teapot.files import open_regular, write_atomically
+from teapot.files import alone_in, open_regular, write_atomically
 from teapot.keys import config_folder, shown_path
 from teapot.signing import PublicKey
 from teapot.trust import Trust
@@ -82,7 +80,7 @@ def add_line(path: Path, line: str) -> None:
     Raises:
         TrustError: the file as it is cannot be read, or the line would not be read back.
     """
-    with _alone(path):
+    with alone_in(path.parent, mode=0o700):
         _rewrite(path, [*_lines(path), line], parse_trust)
 
 
@@ -93,7 +91,7 @@ def remove_keys(path: Path, is_meant: Callable[[TrustedKey], bool]) -> list[Trus
         TrustError: the file is missing or cannot be read.
     """
     _text(path)  # what is missing is told before its folder is made
-    with _alone(path):
+    with alone_in(path.parent, mode=0o700):
         lines = _lines(path)
         problems: list[Problem] = []
         entries = [key for file in _parsed(path, parse_trust, problems) for key in file.keys]
@@ -114,7 +112,7 @@ def revoke(trust_file: Path, key: PublicKey, comment: str = "") -> Path:
         TrustError: the list cannot be read.
     """
     path = revoked_file(trust_file)
-    with _alone(path):
+    with alone_in(path.parent, mode=0o700):
         problems: list[Problem] = []
         known = list(_parsed(path, parse_revoked, problems)) if os.path.lexists(path) else []
         if problems:
@@ -152,19 +150,6 @@ def _parsed(
         yield parse(_text(path), shown_path(path))
     except TrustFileError as error:
         problems.extend(error.problems)
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold off other runs that change a file of this folder: one's lines would be lost."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _lines(path: Path) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,12 @@ def test_a_line_feed_behind_a_value_is_a_fault_and_no_other_record(key: str) -> 
 def test_what_an_editor_leaves_is_named(begin: bytes, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         parse_curation(begin + json.dumps(verdict(_A, "keep")).encode(), PATH)
+
+
+def test_two_who_append_at_once_lose_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.curation.v1.jsonl"
+    given = [Verdict.from_dict(verdict(_A, "drop", f"r{number}")) for number in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda one: append_verdicts(path, [one]), given))
+    found = read_curation(path).verdicts
+    assert sorted(one.reviewer for one in found) == sorted(one.reviewer for one in given)

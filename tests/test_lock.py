@@ -12,6 +12,7 @@ from teapot.digest import sha256_hex
 from tests.support.hub import Hub
 from tests.support.project import chat_rows, jsonl
 from tests.support.sources import Environment, composed, dependencies, refused, teapot, write_mix
+from tests.support.verdicts import verdict, write_verdicts
 
 LOCK = "teapot.lock"
 REPO = "owner/tea"
@@ -208,3 +209,19 @@ def test_a_lock_of_another_version_of_teapot_is_refused_until_it_is_made_again(
     assert "run `teapot lock` again" in message
     lock(folder, "--update", "t/a")
     composed(folder, "--locked")
+
+
+def test_verdicts_are_pinned_with_the_sources(tmp_path: Path) -> None:
+    write_mix(tmp_path, LOCAL, curations={"t/a": "published:v1"})
+    write_rows(tmp_path, "a", OLD)
+    write_rows(tmp_path, "b", NEW)
+    curation = tmp_path / "modules/t/a.curation.v1.jsonl"
+    first = json.loads(OLD.splitlines()[0])
+    write_verdicts(curation, verdict(first, "drop"))
+    lock(tmp_path)
+    pinned = sha256_hex(curation.read_bytes())
+    assert json.loads((tmp_path / LOCK).read_bytes())["verdicts"] == {"t/a published:v1": pinned}
+    assert composed(tmp_path, "--locked") == composed(tmp_path)
+    write_verdicts(curation, verdict(first, "keep"))
+    told = refused(tmp_path, "--locked").stderr
+    assert f"sha256 is {sha256_hex(curation.read_bytes())}, locked is {pinned}" in told

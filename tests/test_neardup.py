@@ -19,6 +19,7 @@ from teapot.errors import ConfigError, MissingExtraError
 from teapot.ledger import read_ledger
 from teapot.manifestfile import number_faults, read_manifest, recipe_faults
 from teapot.model.likeness import Near
+from teapot.neardup import Alike, near_pairs
 from teapot.sketches import band_keys, bands_of
 from teapot.sources import jsonl as jsonl_source
 from tests.support.inline import inline_engine
@@ -226,3 +227,32 @@ def test_whom_to_compare_is_what_the_librarys_index_finds(
     for number, made in enumerate(hashes):
         ours = numpy.flatnonzero((keys == keys[:, [number]]).any(axis=0)).tolist()
         assert ours == sorted(lsh.query(made))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(*[st.integers(0, 2)] * 6), max_size=12))
+def test_pairs_connect_exactly_what_brute_force_connects(signatures: list[tuple[int, ...]]) -> None:
+    count = len(signatures)
+    sketches = numpy.zeros(count, dtype=[("text", "u1", (16,)), ("minima", "<u4", (6,))])
+    sketches["text"][:, 0] = range(count)
+    sketches["minima"] = numpy.array(signatures, dtype=numpy.uint32).reshape(count, 6)
+    keys = band_keys(sketches, (3, 2))
+    buckets = numpy.stack([numpy.unique(column, return_inverse=True)[1] for column in keys], axis=1)
+    records = 10 * numpy.arange(count)
+    pairs = near_pairs(Alike(records, sketches, buckets.reshape(count, 4), 4)) // 10
+    wanted = {frozenset([place]) for place in range(count)}
+    for one in range(count):
+        for other in range(one):
+            equal = numpy.array(signatures[one]) == numpy.array(signatures[other])
+            if equal.sum() >= 4 and any(equal[n : n + 2].all() for n in (0, 2, 4)):
+                wanted = _joined(wanted, one, other)
+    found = {frozenset([place]) for place in range(count)}
+    for one, other in pairs.tolist():
+        assert one != other and _joined(found, one, other) != found, "a pair too many"
+        found = _joined(found, one, other)
+    assert found == wanted
+
+
+def _joined(groups: set[frozenset[int]], one: int, other: int) -> set[frozenset[int]]:
+    both = {group for group in groups if one in group or other in group}
+    return (groups - both) | {frozenset().union(*both)}

@@ -107,7 +107,8 @@ class Recipe:
     `amounts` says what shares are of, and by which `tokenizer` tokens were counted, as text; it and
     `groups` are left out where they are empty, as each module's keys are which it does not have.
     Where licences come from a profile, `license_profile` says so; else it is left out, as
-    `likeness` is where only equal contents are duplicates.
+    `likeness` is where only equal contents are duplicates. `split` has the share that is held out
+    for validation as text, and is left out where none is.
     """
 
     format: str
@@ -123,6 +124,7 @@ class Recipe:
     groups: tuple[RecipeGroup, ...] = ()
     license_profile: LicenseProfile | None = None
     likeness: dict[str, str] | None = None
+    split: dict[str, str] | None = None
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Recipe:
@@ -145,7 +147,7 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as JSON values."""
         made = asdict(self)
-        _leave_out(made, "amounts", "groups", "license_profile", "likeness")
+        _leave_out(made, "amounts", "groups", "license_profile", "likeness", "split")
         for module in made["modules"]:
             _leave_out(module, "languages", "weight", "amount", "max_repeat", "curation", "scan")
         for group in made.get("groups", ()):

@@ -123,7 +123,11 @@ def export_verdicts(records: ModuleRecords, *, version: str, output: Path | None
     Raises:
         DataError: verdicts on one record differ.
     """
-    found = read_curation(local_path(records.module.module.name, version, _config_of(records)))
+    local = local_path(records.module.module.name, version, _config_of(records))
+    if not local.is_file():
+        told = "no local verdicts to publish; `teapot curate review` or `curate import` makes some"
+        raise UsageError(Problem(str(local), told))
+    found = read_curation(local)
     if found.by_id:
         told = "has verdicts by id, which are not published; `teapot curate import` binds them"
         raise DataError(Problem(str(found.path), told))

@@ -26,7 +26,8 @@ def lock(config: Path, options: MixOptions, *, update: Sequence[str] = ()) -> Lo
     """
     path = config.parent / FILE
     known = Lock.read(path) if path.exists() else Lock(path, __version__, {})
-    present = {module.name for module in resolve(config, options).modules}
+    modules = resolve(config, options).modules
+    present = {module.name for module in modules}
     for name in update:
         if name not in present:
             known_names = ", ".join(sorted(present))
@@ -35,7 +36,11 @@ def lock(config: Path, options: MixOptions, *, update: Sequence[str] = ()) -> Lo
     sources = plan(config, options, lock=pinned, unlocked=update).report.sources
     if update:
         sources = tuple(source for source in sources if source.module in update)
-    pins = {**known.pins, **Lock.of(path, __version__, sources).pins}
-    made = replace(known, teapot=__version__, pins=dict(sorted(pins.items())))
+        modules = tuple(module for module in modules if module.name in update)
+    anew = Lock.of(path, __version__, sources, modules)
+    made = replace(
+        known, teapot=__version__, pins=dict(sorted({**known.pins, **anew.pins}.items())),
+        verdicts=dict(sorted({**known.verdicts, **anew.verdicts}.items())),
+    )  # fmt: skip
     write_atomically(path, made.to_bytes())
     return made

@@ -97,6 +97,14 @@ def test_export_publishes_what_stands_and_refuses_conflicts(
     assert published.read_bytes() == before
 
 
+def test_export_without_local_verdicts_says_how_to_make_some(
+    capsys: pytest.CaptureFixture[str], project: Path
+) -> None:
+    code, _, err = said(capsys, "export", "t/a")
+    assert code == 2 and "`teapot curate review` or `curate import` makes some" in err
+    assert not (project / "modules/t/a.curation.v1.jsonl").exists()
+
+
 def test_verdicts_on_a_shipped_module_are_published_elsewhere(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
