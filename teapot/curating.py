@@ -60,12 +60,13 @@ class Curator:
             self.tally.rows[decision.verdict] += 1
             told = decision.told(self.curation.use)
             if decision.verdict == "drop":
-                odd[place] = _dropped(part, place, CURATED, told)
+                odd[place] = _dropped((part, contents), place, CURATED, told)
             else:
                 odd[place] = _reviewed(part.odd.get(place), told)
         self._leave((part, contents), source, numpy.flatnonzero(open_), odd)
         gone = [place for place, one in odd.items() if isinstance(one, Dropped)]
         part.entries["state"][gone] = NO_RECORD
+        part.entries["content"][gone] = contents[gone]  # a row that is out is told by what was read
         return replace(part, odd=odd)
 
     def report(self) -> CurationReport:
@@ -124,15 +125,16 @@ class Curator:
         elif self.curation.unreviewed == "drop":
             told = f"no verdict in {self.curation.use}"
             odd.update(
-                {place: _dropped(part, place, UNREVIEWED, told) for place in places.tolist()}
+                {place: _dropped(rows, place, UNREVIEWED, told) for place in places.tolist()}
             )
 
 
-def _dropped(part: Part, place: int, reason: str, told: str) -> Dropped:
+def _dropped(rows: tuple[Part, Numbers], place: int, reason: str, told: str) -> Dropped:
+    part, contents = rows
     code = int(part.entries["license"][place])
     return Dropped(
         reason=reason, detail=told, shown=told, license=part.licenses[code], bad=False,
-        content_digest=part.entries["content"][place].tobytes(),
+        content_digest=contents[place].tobytes(),
     )  # fmt: skip
 
 

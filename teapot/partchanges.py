@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy
 
@@ -29,7 +30,7 @@ class PartChanges:
 
     def drop(self, place: int, dropped: Dropped, told: str) -> None:
         """Drop a record that does not pass its checks any more; it is told by what was read."""
-        entry = self._part.entries[place]
+        entry = self._as_read(place)
         self._odd[place] = replace(
             dropped, content_digest=entry["content"].tobytes(),
             detail=f"{dropped.detail}; after {told}", shown=f"{dropped.shown}; after {told}",
@@ -38,11 +39,8 @@ class PartChanges:
 
     def leave(self, place: int, reason: str, detail: str) -> None:
         """Drop a record that passes its checks, for a reason; what was said of it stays."""
-        entry, odd = self._part.entries[place], self._noted(place)
+        entry, odd = self._as_read(place), self._noted(place)
         told = "; ".join(filter(None, (detail, odd.detail)))
-        read = odd.decided or odd.read
-        if read is not None:  # a row that is out is told by what was read
-            entry["content"] = numpy.frombuffer(read, dtype=numpy.uint8)
         self._odd[place] = Dropped(
             reason=reason, detail=told, shown=told, id=self.ids[place], bad=False,
             license=self._part.licenses[int(entry["license"])],
@@ -50,10 +48,11 @@ class PartChanges:
         )  # fmt: skip
         entry["state"] = NO_RECORD
 
-    def note(self, place: int, detail: str) -> None:
-        """Say something of a record that stays."""
+    def note(self, place: int, detail: str, counted: tuple[str, ...] = ()) -> None:
+        """Say something of a record that stays, and under which words that is counted."""
         odd = self._noted(place)
-        self._odd[place] = replace(odd, detail="; ".join(filter(None, (odd.detail, detail))))
+        told = "; ".join(filter(None, (odd.detail, detail)))
+        self._odd[place] = replace(odd, detail=told, counted=(*odd.counted, *counted))
 
     def review(self, place: int, example: Example, detail: str, decided: bytes) -> None:
         """Say which reviewer's decision made an example, and of which content it was."""
@@ -83,6 +82,14 @@ class PartChanges:
     def part(self) -> Part:
         """Return what came of it."""
         return replace(self._part, odd=self._odd, lines=b"".join(self._lines))
+
+    def _as_read(self, place: int) -> Any:
+        """Return the entry of a row that goes out, told by the content that was read."""
+        entry, odd = self._part.entries[place], self._noted(place)
+        read = odd.decided or odd.read
+        if read is not None:
+            entry["content"] = numpy.frombuffer(read, dtype=numpy.uint8)
+        return entry
 
     def _noted(self, place: int) -> Reviewed:
         """Return what is known of a record that stays, as what more can be said of it."""

@@ -98,7 +98,7 @@ def _odd_value(odd: Dropped | Repaired | Reviewed) -> list[Any]:
     if isinstance(odd, Reviewed):
         digests = (odd.digest_before, odd.decided, odd.read)
         told = [None if digest is None else digest.hex() for digest in digests]
-        return ["reviewed", odd.detail, list(odd.repairs), *told]
+        return ["reviewed", odd.detail, list(odd.repairs), list(odd.counted), *told]
     if isinstance(odd, Repaired):
         return ["repaired", list(odd.repairs), odd.digest_before.hex()]
     content = odd.content_digest.hex() if odd.content_digest is not None else None
@@ -107,8 +107,8 @@ def _odd_value(odd: Dropped | Repaired | Reviewed) -> list[Any]:
 
 def _odd_of(value: list[Any]) -> Dropped | Repaired | Reviewed:
     if value[0] == "reviewed":
-        digests = [None if one is None else bytes.fromhex(one) for one in value[3:]]
-        return Reviewed(value[1], tuple(value[2]), *digests)
+        before, decided, read = (None if one is None else bytes.fromhex(one) for one in value[4:])
+        return Reviewed(value[1], tuple(value[2]), before, decided, read, tuple(value[3]))
     if value[0] == "repaired":
         return Repaired(tuple(value[1]), bytes.fromhex(value[2]))
     reason, detail, shown, identity, license_text, content, bad = value[1:]

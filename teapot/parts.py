@@ -31,6 +31,7 @@ class Reviewed:
 
     `decided` is the content digest that an edit or a move spoke of; other verdicts change nothing.
     `read` is the one that verdicts know the record by, where a screen has changed it since.
+    `counted` are words by which rows are counted that a screen has something to say of.
     """
 
     detail: str
@@ -38,6 +39,7 @@ class Reviewed:
     digest_before: bytes | None = None
     decided: bytes | None = None
     read: bytes | None = None
+    counted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import numpy
 from numpy.typing import NDArray
 
 from teapot.errors import DataError, counted
+from teapot.findings import PERSONAL, SECRET
 from teapot.index import NO_RECORD, Entries
 from teapot.ledgercolumns import DUPLICATE, NEAR_DUPLICATE
 from teapot.licenseconflicts import license_conflicts, unknown_licenses
@@ -265,6 +266,7 @@ def _warnings(resolved: ResolvedMix, found: Survey, modules: tuple[ModuleReport,
     ]
     for use, report in zip(resolved.modules, modules, strict=True):
         warnings.extend(_curation_warnings(use, report, found.tallies[use.name]))
+        warnings.extend(_scan_warnings(use, found.tallies[use.name]))
         warnings.extend(_module_warnings(use, report, found.tallies[use.name].repeated_ids))
     return warnings
 
@@ -308,6 +310,16 @@ def _curation_warnings(use: ModuleInMix, report: ModuleReport, tally: Tally) -> 
     return warnings
 
 
+def _scan_warnings(use: ModuleInMix, tally: Tally) -> list[str]:
+    """Return what a scan found that stays in the mix."""
+    return [
+        f"{use.name}: {counted(tally.noted[reason], 'row')} with {words} in the mix, as scan "
+        f"reports them only; the ledger says where, redact or drop takes them out"
+        for reason, words in ((SECRET, "secrets"), (PERSONAL, "personal data"))
+        if tally.noted[reason]
+    ]
+
+
 def _asked_of(report: ModuleReport) -> str:
     """Return what was asked of how many: `weight 0.1 of 3`, `10% of rows, with 3`."""
     between = " of" if report.amount is None else ", with"
@@ -337,7 +349,7 @@ def _recipe_module(
         sources=tuple(
             _recipe_source(spec, read[module.name, spec.id]) for spec in use.sources
         ),
-        languages=module.languages, curation=_recipe_curation(use),
+        languages=module.languages, curation=_recipe_curation(use), scan=use.scan,
     )  # fmt: skip
 
 

@@ -18,8 +18,9 @@ from teapot.licensing import deprecated_in
 from teapot.model.amount import AskedMix
 from teapot.model.config import BadRowPolicy, Config
 from teapot.model.module import Module, SourceSpec
-from teapot.model.recipe import RecipeDecontamination
+from teapot.model.recipe import RecipeDecontamination, RecipeScan
 from teapot.modulefile import ModuleFile, ModulePlaces
+from teapot.scanscreens import scan_of, scan_screens
 from teapot.screens import ScreenSpec
 
 
@@ -59,6 +60,7 @@ class ModuleInMix:
     max_bad_rows: int | None
     curation: Curation | None = None
     screens: tuple[ScreenSpec, ...] = ()
+    scan: RecipeScan | None = None
 
     @property
     def module(self) -> Module:
@@ -193,10 +195,13 @@ def _in_mix(config: Config, file: ModuleFile, options: MixOptions) -> ModuleInMi
     use, module = config.modules[file.module.name], file.module
     policy = options.on_bad_row or use.on_bad_row or config.on_bad_row or module.on_bad_row
     limit = use.max_bad_rows if use.max_bad_rows is not None else module.max_bad_rows
+    scan = scan_of(config.scan_of(file.module.name))
     return ModuleInMix(
         file=file,
         on_bad_row=policy or "fail",
         max_bad_rows=limit,
+        screens=scan_screens(scan),
+        scan=scan,
     )
 
 

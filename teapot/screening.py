@@ -38,7 +38,7 @@ class Screener:
         for screen in self._screens:
             outcome = screen.screen(Candidate(record.id, record.messages, record.tools))
             if isinstance(outcome, Noted):
-                changes.note(place, outcome.detail)
+                changes.note(place, outcome.detail, outcome.counted)
             elif isinstance(outcome, Left):
                 changes.leave(place, outcome.reason, outcome.detail)
                 return

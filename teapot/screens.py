@@ -25,9 +25,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """The record stays as it is; the ledger's row says `detail`."""
+    """The record stays as it is; the ledger's row says `detail`; it is counted by `counted`."""
 
     detail: str
+    counted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

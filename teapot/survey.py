@@ -39,7 +39,7 @@ from teapot.model.record import Dropped, Fault, Row
 from teapot.model.report import SourceReport
 from teapot.partcache import PartCache
 from teapot.partmaker import PartMaker
-from teapot.parts import Part
+from teapot.parts import Part, Reviewed
 from teapot.plugins import Plugin
 from teapot.records import RecordMaker, RecordOptions
 from teapot.resolve import MixOptions, ModuleInMix, ResolvedMix
@@ -62,6 +62,7 @@ class Tally:
     bad: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     repaired: Counter[str] = field(default_factory=Counter)
+    noted: Counter[str] = field(default_factory=Counter)
     repeated_ids: int = 0
     bad_rows: list[Problem] = field(default_factory=list)
     leaks: list[Problem] = field(default_factory=list)
@@ -303,6 +304,8 @@ class _Reading:
                 self._drop(odd, spec, int(part.entries["row"][place]))
             else:
                 tally.repaired.update(odd.repairs)
+                if isinstance(odd, Reviewed):
+                    tally.noted.update(odd.counted)
         if sinks.origins is not None:
             sinks.origins.place(part)
         self._found.index.extend(part.entries, part.licenses)

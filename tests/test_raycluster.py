@@ -23,7 +23,8 @@ from teapot import MixOptions
 from teapot.errors import MissingExtraError, UsageError
 from teapot.raycluster import ray_engine
 from tests.support.mixtures import write_mixture
-from tests.support.project import chat_rows, jsonl, write_config, write_module
+from tests.support.planted import PLANTED
+from tests.support.project import chat_row, chat_rows, jsonl, write_config, write_module
 from tests.support.sources import composed, write_mix
 
 ROWS = jsonl(chat_rows("tea", 400))
@@ -138,6 +139,21 @@ def test_the_bytes_are_those_of_one_machine(
     answer = ray.compose(config, tmp_path / "out.jsonl", shards, **sizes)
     assert "lines" in answer, answer
     assert digests(tmp_path / "out.jsonl") == local(config, shards)
+
+
+def test_a_scanned_mix_is_that_of_one_machine(ray: Ray, tmp_path: Path) -> None:
+    found = [chat_row(f"a-{kind}", f"What is {text}?") for kind, text in PLANTED.items()]
+    write_module(tmp_path, "t/a", [*chat_rows("a", 200), *found])
+    write_module(tmp_path, "t/b", [*found, *chat_rows("b", 200)])
+    use = {"secrets": "drop"}
+    config = write_config(
+        tmp_path, {"t/a": "1.5", "t/b": 1}, scan={"secrets": "redact", "personal": "redact"},
+        modules={"t/a": True, "t/b": {"scan": use}},
+    )  # fmt: skip
+    answer = ray.compose(config, tmp_path / "out.jsonl", range_bytes=20_000, bucket_bytes=9_000)
+    assert "lines" in answer, answer
+    assert b"[REDACTED:email]" in (tmp_path / "out.jsonl").read_bytes()
+    assert digests(tmp_path / "out.jsonl") == local(config)
 
 
 @pytest.mark.parametrize("task", ["judge_range", "sort_range", "merge_bucket"])

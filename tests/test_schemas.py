@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from teapot.errors import UsageError
-from teapot.model import amount, base, config, difference, module, record, verdict
+from teapot.model import amount, base, config, difference, module, recipe, record, verdict
 from teapot.repairs import REPAIRS
 from teapot.schemas import SCHEMAS, schema_text
 
@@ -103,6 +103,8 @@ def test_objects_with_named_properties_admit_no_others(name: str) -> None:
         (config.Eval, _object("config", "eval")),
         (config.EvalSet, _schema("config")["$defs"]["evalSets"]["items"]["anyOf"][1]),
         (config.Expect, _object("config", "expect")),
+        (config.Scan, _schema("config")["$defs"]["scan"]),
+        (recipe.RecipeScan, _schema("manifest")["$defs"]["recipeModule"]["properties"]["scan"]),
         (config.Duplicates, _object("config", "duplicates", 1)),
         (amount.WholeMix, _object("config", "amounts")),
         (config.Split, _object("config", "split")),

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--scan", is_flag=True, help="Also find secrets and personal data.")
 @common
-def check(file: Path, quiet: bool, as_json: bool) -> int:
+def check(file: Path, scan: bool, quiet: bool, as_json: bool) -> int:
     """List every fault of a chat JSONL FILE, Teapot's or any other; exit code 1 if it has one.
 
     Reads messages or conversations, role/content or from/value, plain, .gz or .zst.
@@ -37,7 +38,7 @@ def check(file: Path, quiet: bool, as_json: bool) -> int:
             shown = f" (id {found.id})" if found.id else ""
             click.echo(harmless(f"{file}:{found.line}: {found.detail}{shown}"))
 
-    result = teapot.check_file(file, report)
+    result = teapot.check_file(file, report, scan=scan)
     if as_json:
         print_json({**result.to_dict(), "faults": faults})
     else:

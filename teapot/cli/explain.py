@@ -57,7 +57,7 @@ def _lines(found: Explanation) -> list[str]:
             f"  repaired   {', '.join(found.repairs)}; content before {found.digest_before}"
         )
     if found.detail and (found.fate == "kept" or found.reason == "not-drawn"):
-        lines.append(f"  verdict    {found.detail}")
+        lines.append(f"  noted      {found.detail}")
     if found.content_digest:
         lines.append(f"  content    sha256 {found.content_digest}")
     if found.checks_passed:

@@ -48,7 +48,7 @@ def print_report(report: MixReport) -> None:
         )
     if report.near_duplicates is not None:
         told = counted(report.near_duplicates, "record")
-        click.echo(f"near duplicates: {told} say nearly what another one says")
+        click.echo(f"near duplicates: {told} like another that is kept")
 
 
 def _reviewed(curation: CurationReport) -> str:

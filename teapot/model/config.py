@@ -21,6 +21,7 @@ Unreviewed = Literal["keep", "drop", "fail"]
 ConflictPolicy = Literal["warn", "fail"]
 Overlap = Literal["drop", "fail", "report"]
 WholeRow = Literal["fail", "drop", "keep"]
+ScanPolicy = Literal["drop", "redact", "report", "off"]
 ALL_LICENSES = "all"
 
 
@@ -35,6 +36,14 @@ class Base:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Scan:
+    """What becomes of secrets and of personal data; None leaves it to the whole mix, then off."""
+
+    secrets: ScanPolicy | None = None
+    personal: ScanPolicy | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ModuleUse:
     """One module's place in a mix; `training.weights` decides where it names no amount itself."""
 
@@ -46,6 +55,7 @@ class ModuleUse:
     max_repeat: Decimal | None = None
     on_bad_row: BadRowPolicy | None = None
     max_bad_rows: int | None = None
+    scan: Scan = Scan()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,6 +201,7 @@ class Config:
     tokenizer: str | None = None
     amounts: WholeMix = field(default_factory=WholeMix)
     groups: Mapping[str, Group] = field(default_factory=dict)
+    scan: Scan = Scan()
     split: Split | None = None
     decontaminate: tuple[EvalSet, ...] | None = None
 
@@ -236,6 +247,13 @@ class Config:
         named = self.decontaminate or ()
         known = {one.set for one in named}
         return (*named, *(one for one in self.eval.sets if one.set not in known))
+
+    def scan_of(self, module: str) -> Scan:
+        """Return what becomes of secrets and personal data of a module, by its own word first."""
+        own = self.modules[module].scan
+        return Scan(
+            secrets=own.secrets or self.scan.secrets, personal=own.personal or self.scan.personal
+        )
 
     def asked_mix(self) -> AskedMix:
         """Return what is asked of all modules that are on."""
@@ -288,6 +306,8 @@ def _module_use(value: bool | Mapping[str, Any]) -> ModuleUse:
         made["repeat"] = decimal_of(made["repeat"])
     if "max_repeat" in made:
         made["max_repeat"] = decimal_of(made["max_repeat"])
+    if "scan" in made:
+        made["scan"] = _scan(made["scan"])
     if "share" in made:
         made["share"] = share_of_text(made["share"])
     return ModuleUse(**_whole_numbers(made))
@@ -304,6 +324,11 @@ def _group(value: Mapping[str, Any]) -> Group:
     if "temperature" in made:
         made["temperature"] = decimal_of(made["temperature"])
     return Group(**made)
+
+
+def _scan(value: Mapping[str, Any]) -> Scan:
+    """Return what a scan does; `off`, which YAML 1.1 reads as false, is the word again."""
+    return Scan(**{kind: policy or "off" for kind, policy in value.items()})
 
 
 def _curations(value: Mapping[str, Any]) -> Mapping[str, CurationUse]:
@@ -383,6 +408,7 @@ _SECTIONS: Mapping[str, Any] = {
     "output": _output,
     "eval": _eval,
     "curations": _curations,
+    "scan": _scan,
     "expect": lambda value: Expect(**value),
     "duplicates": _duplicates,
     "amounts": lambda value: WholeMix(**_whole_numbers(value)),

@@ -42,13 +42,22 @@ class RecipeCuration:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RecipeScan:
+    """What became of secrets and personal data in a module, and the versions of what found them."""
+
+    secrets: str
+    personal: str
+    detectors: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RecipeModule:
     """What of a module and its use decides which bytes it gives; `weight` is decimal text.
 
     A module has a weight, or under `amount` another one: rows, tokens, share or group, as text.
     `languages` are what the module declares of its rows, as BCP 47 tags. They decide no byte; the
     recipe has them for the model's card, and leaves them out where there are none, so manifests
-    that are older than they still come back to the byte. So it does with `curation`.
+    that are older than they still come back to the byte. So it does with `curation` and `scan`.
     """
 
     name: str
@@ -69,6 +78,7 @@ class RecipeModule:
     amount: dict[str, str] | None = None
     max_repeat: str | None = None
     curation: RecipeCuration | None = None
+    scan: RecipeScan | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -179,7 +189,7 @@ class Recipe:
             made, "amounts", "groups", "license_profile", "likeness", "split", "decontaminate"
         )
         for module in made["modules"]:
-            _leave_out(module, "languages", "weight", "amount", "max_repeat", "curation")
+            _leave_out(module, "languages", "weight", "amount", "max_repeat", "curation", "scan")
         for group in made.get("groups", ()):
             _leave_out(group, "rows")
         return made
@@ -262,4 +272,7 @@ def _module(value: Mapping[str, Any]) -> RecipeModule:
     lists = {key: tuple(value.get(key, ())) for key in names}
     sources = tuple(RecipeSource(**source) for source in value["sources"])
     curation = RecipeCuration(**value["curation"]) if "curation" in value else None
-    return RecipeModule(**{**value, **lists, "sources": sources, "curation": curation})
+    scan = RecipeScan(**value["scan"]) if "scan" in value else None
+    return RecipeModule(
+        **{**value, **lists, "sources": sources, "curation": curation, "scan": scan}
+    )

@@ -26,7 +26,6 @@ from teapot.ledger import LedgerFacts, LedgerSpool
 from teapot.lock import Lock
 from teapot.mixing import Beside, Mix, Rules, plan_mix
 from teapot.model.attribution import AttributedPart, Attribution
-from teapot.model.config import Config
 from teapot.model.manifest import DataFile, LedgerFile, Manifest, told_of
 from teapot.model.recipe import Recipe
 from teapot.model.report import MixReport
@@ -293,7 +292,7 @@ def _write_data_and_ledger(
         ledger=LedgerFile(name=paths.ledger.name, rows=rows.rows, rows_sha256=rows.rows_sha256),
         recipe=make_recipe(run.resolved, found, tokenizer=run.tokenizer),
         report=report,
-        versions=_versions(run.resolved.config, found),
+        versions=_versions(run.resolved, found),
         tokenizer=run.tokenizer,
     )  # fmt: skip
     return manifest if parts is None else _attributed(run, stage, manifest, parts)
@@ -346,12 +345,14 @@ def _stale_bundles(paths: OutputPaths, manifest: bytes, written: Collection[Path
     return [path for path in paths.all_bundles() if path not in keep and path not in written]
 
 
-def _versions(config: Config, found: Survey) -> dict[str, str]:
+def _versions(resolved: ResolvedMix, found: Survey) -> dict[str, str]:
     """Return the versions of Teapot, its plug-ins, and the libraries that rows are judged by."""
     libraries = ["license-expression"]
-    if config.sketched.match == "near":
+    if resolved.config.sketched.match == "near":
         libraries.append("datasketch")
     named = {name: version(name) for name in libraries}
+    for module in resolved.modules:
+        named |= module.scan.detectors if module.scan is not None else {}
     return {"teapot": __version__} | named | plugin_versions(found.plugins)
 
 

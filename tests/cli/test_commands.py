@@ -13,7 +13,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from teapot.cli.app import harmless, run
 from teapot.version import __version__
-from tests.support.project import chat_row, chat_rows, write_config, write_module
+from tests.support.planted import PERSONAL, SECRETS
+from tests.support.project import chat_row, chat_rows, jsonl, write_config, write_module
 
 DEMO = str(Path(__file__).parents[2] / "configs" / "demo.config")
 
@@ -172,3 +173,21 @@ def test_starter_project_composes_at_once(
         code, _, err = said(capsys, "compose", config)
         assert (code, err) == (0, "")
     assert said(capsys, "check", "my-mix.jsonl")[0] == 0
+
+
+def test_check_tells_kind_and_place_only_where_a_scan_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret, address = SECRETS["github-pat"], PERSONAL["email"]
+    rows = [chat_row("a", "Hi?", f"Use {secret}"), chat_row("b", f"I am {address}")]
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(jsonl(rows))
+    assert said(capsys, "check", str(file))[0] == 0
+    code, out, err = said(capsys, "check", "--scan", str(file))
+    assert code == 1
+    assert out.splitlines() == [
+        f"{file}:1: github-pat at messages[1], characters 4 to 44 (id a)",
+        f"{file}:2: email at messages[0], characters 5 to {5 + len(address)} (id b)",
+        "2 rows, 2 faulty: 1 personal-data, 1 secret",
+    ]
+    assert secret not in out + err and address not in out + err
