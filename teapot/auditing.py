@@ -14,7 +14,7 @@ from pathlib import Path
 
 from teapot import processes
 from teapot.errors import DataError, Problem
-from teapot.model.ledgeraccount import LedgerAccount
+from teapot.model.ledgeraccount import LedgerAccount, LedgerSizes
 from teapot.processes import OwnProcesses
 
 
@@ -34,21 +34,22 @@ def reader_of(path: Path) -> Iterator[OwnProcesses | None]:
 
 @contextmanager
 def auditing(
-    path: Path, claimed: Path, *, rows: int, lines: int, reader: OwnProcesses | None = None
+    path: Path, claimed: Path, stated: LedgerSizes, *, reader: OwnProcesses | None = None
 ) -> Iterator[Future[LedgerAccount]]:
     """Give the future account of a ledger, made beside other work where the ledger is large.
 
-    `rows` and `lines` are what the manifest states. The digest that a ledger row claims for a line
-    is put into the scratch file `claimed`. `reader` is a process that `reader_of` has begun.
+    The digest that a ledger row claims for a line is put into the scratch file `claimed`, and for
+    one of a validation file into `held_beside(claimed)`. `reader` is a process that `reader_of` has
+    begun.
     """
     if reader is not None:
-        yield reader.submit(_bounded_audit, path, claimed, rows, lines)
+        yield reader.submit(_bounded_audit, path, claimed, stated)
         return
     if not needs_own_process(path):
-        yield _done(path, claimed, rows, lines)
+        yield _done(path, claimed, stated)
         return
     with OwnProcesses(1) as pool:
-        yield pool.submit(_bounded_audit, path, claimed, rows, lines)
+        yield pool.submit(_bounded_audit, path, claimed, stated)
 
 
 def account_of(future: Future[LedgerAccount], path: Path) -> LedgerAccount:
@@ -83,20 +84,21 @@ def _load() -> None:
     import teapot.ledgeraudit  # noqa: F401 - so that it is there when it is wanted
 
 
-def _bounded_audit(path: Path, claimed: Path, rows: int, lines: int) -> LedgerAccount:
+def _bounded_audit(path: Path, claimed: Path, stated: LedgerSizes) -> LedgerAccount:
     from teapot.ledgeraudit import audit_ledger
     from teapot.ledgerguard import bound_memory
 
     bound_memory()
-    return audit_ledger(path, claimed, rows, lines)
+    return audit_ledger(path, claimed, stated.rows, stated.lines, stated.held)
 
 
-def _done(path: Path, claimed: Path, rows: int, lines: int) -> Future[LedgerAccount]:
+def _done(path: Path, claimed: Path, stated: LedgerSizes) -> Future[LedgerAccount]:
     from teapot.ledgeraudit import audit_ledger
 
     future: Future[LedgerAccount] = Future()
     try:
-        future.set_result(audit_ledger(path, claimed, rows, lines))
+        account = audit_ledger(path, claimed, stated.rows, stated.lines, stated.held)
+        future.set_result(account)
     except DataError as error:
         future.set_exception(error)
     return future

@@ -19,6 +19,11 @@ _MAX_BUCKETS = 1 << 6
 _CLAIM = numpy.dtype([("slot", "<i8"), ("digest", DIGEST)])
 
 
+def held_beside(claimed: Path) -> Path:
+    """Return the scratch file for lines of a validation file, beside that for lines of the data."""
+    return claimed.with_name(f"{claimed.name}-held")
+
+
 class Claims(AbstractContextManager["Claims"]):
     """The scratch file with a slot for the digest of each line.
 

@@ -81,6 +81,9 @@ def _semantic_faults(value: dict[str, Any]) -> Iterator[tuple[Path_, str]]:
     for place, name in enumerate(prefer):
         if name not in modules:
             yield ("duplicates", "prefer", place), f"{name} is not a module of this config"
+    held = value.get("split", {}).get("validation")
+    if held is not None and not 0 < share_of_text(held) < 1:
+        yield ("split", "validation"), f"found {held}, expected more than 0 and less than 100%"
     yield from _eval_faults(("decontaminate",), value.get("decontaminate", ()))
     yield from _eval_faults(("eval", "sets"), value.get("eval", {}).get("sets", ()))
     output = value.get("output")

@@ -7,23 +7,27 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
 from teapot.auditing import account_of, auditing
+from teapot.claims import held_beside
 from teapot.datafile import MeasuredData, open_beside
 from teapot.datafiles import DataFiles
 from teapot.differences import Differences, compare_lines
 from teapot.errors import DataError, counted
 from teapot.files import OutputPaths
 from teapot.interfaces import Progress
-from teapot.model.ledgeraccount import LedgerAccount
+from teapot.linebinding import MAX_SHOWN, check_binding
+from teapot.model.ledgeraccount import LedgerAccount, LedgerSizes
+from teapot.model.likeness import Likeness
 from teapot.model.manifest import Manifest
 from teapot.model.verification import CheckResult, Status
+from teapot.nearchecks import check_near
 from teapot.processes import OwnProcesses
-
-MAX_SHOWN = 10
+from teapot.validationchecks import ValidationChecks
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +47,8 @@ class ContentChecks:
         with tempfile.TemporaryDirectory(prefix="teapot-verify-") as folder:
             claimed, found = Path(folder, "claimed"), Path(folder, "found")
             audited = auditing(
-                self.paths.ledger, claimed, rows=ledger.rows, lines=data.records,
-                reader=self.reader,
-            )  # fmt: skip
+                self.paths.ledger, claimed, _sizes(self.manifest), reader=self.reader
+            )
             with audited as future:
                 try:
                     with found.open("wb") as digests:
@@ -68,6 +71,12 @@ class ContentChecks:
                 yield from self._ledger(account)
                 if measured is not None:
                     yield self._lines(claimed, found, account, measured)
+            held = None if account is None else account.held
+            likeness = Likeness.from_written(self.manifest.recipe.split)
+            is_stated = measured is not None and measured.sha256 == data.sha256
+            near = partial(check_near, likeness) if is_stated and not likeness.is_exact else None
+            checks = ValidationChecks(self.paths, self.manifest, self.progress, near)
+            yield from checks.run(held_beside(claimed), held)
 
     def _data(self, measured: MeasuredData, locate: _Locator | None) -> CheckResult:
         stated = self.manifest.data
@@ -94,7 +103,7 @@ class ContentChecks:
         self, claimed: Path, found: Path, account: LedgerAccount, measured: MeasuredData
     ) -> CheckResult:
         if measured.sha256 == self.manifest.data.sha256:
-            return _binding(claimed, found, account.claims)
+            return check_binding("lines", claimed, found, account.claims)
         told = "digest of each line with its ledger row's; the data file is not the one composed"
         return CheckResult(name="lines", status=Status.SKIPPED, compared=told)
 
@@ -119,6 +128,11 @@ class ContentChecks:
             expected=f"{data.contents_root}, {counted(data.contents, 'content')}",
             found=f"{account.contents_root}, {counted(account.contents, 'content')}",
         )  # fmt: skip
+
+
+def _sizes(manifest: Manifest) -> LedgerSizes:
+    held = manifest.validation.records if manifest.validation is not None else 0
+    return LedgerSizes(rows=manifest.ledger.rows, lines=manifest.data.records, held=held)
 
 
 def check_attribution(path: Path, manifest: Manifest) -> Iterator[CheckResult]:
@@ -224,30 +238,6 @@ def _account(
         return account_of(future, ledger), None
     except DataError as error:
         return None, error
-
-
-def _binding(claimed: Path, found: Path, claims: int) -> CheckResult:
-    """Compare, line by line, the digest that the ledger claims with the one the line has."""
-    lines = 0
-    unlike: list[int] = []
-    with claimed.open("rb") as wanted, found.open("rb") as there:
-        while block := there.read(32 << 13):
-            expected = wanted.read(len(block))
-            if block != expected:
-                unlike.extend(
-                    lines + at // 32 + 1 for at in range(0, len(block), 32)
-                    if block[at : at + 32] != expected[at : at + 32]
-                )  # fmt: skip
-            lines += len(block) // 32
-    details = [f"line {line} is not the record that its row claims" for line in unlike[:MAX_SHOWN]]
-    if len(unlike) > MAX_SHOWN:
-        details.append(f"and {counted(len(unlike) - MAX_SHOWN, 'more such line')}")
-    return CheckResult.compare(
-        "lines", "digest of each line with the one that its ledger row claims",
-        expected=f"{counted(lines, 'line')}, each claimed once",
-        found=f"{counted(claims, 'line')}, {'not ' if claims != lines else ''}each claimed once",
-        details=details,
-    )  # fmt: skip
 
 
 def _stated(manifest: Manifest) -> dict[str, Any]:

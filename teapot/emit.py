@@ -60,9 +60,10 @@ def gathered(
 def write_data(
     made: Iterator[Lines], paths: Sequence[Path], spans: Sequence[range], progress: Progress
 ) -> DataFacts:
-    """Write the lines that `made` yields, to each path those of its span; return what was written.
+    """Write the next lines of `made`, to each path those of its span; return what was written.
 
-    The record digest, which is a leaf of the tree, is the SHA-256 of a line without its LF.
+    The first span begins at 0, whatever `made` gave before. The record digest, which is a leaf of
+    the tree, is the SHA-256 of a line without its LF.
     """
     tree, total = MerkleTree(), spans[-1].stop
     shards: list[Shard] = []
@@ -128,7 +129,7 @@ class _EarlySync(AbstractContextManager["_EarlySync"]):
 
 
 def contents_of(index: RecordIndex, mix: Mix) -> ContentsFacts:
-    """Return how many contents the data file has, and the tree over them."""
+    """Return how many contents the lines of a mix have, and the tree over them."""
     with DigestSorter(len(mix.order)) as sorter:
         for start, entries in index.chunks():
             contents = entries["content"][mix.copies[start : start + len(entries)] > 0]

@@ -11,7 +11,14 @@ import pyarrow.compute as pc
 
 from teapot import columns
 from teapot.index import NO_LICENSE, NO_RECORD, Entries, Numbers, RecordIndex
-from teapot.ledgercolumns import DUPLICATE, LEDGER, NEAR_DUPLICATE, NOT_DRAWN
+from teapot.ledgercolumns import (
+    DUPLICATE,
+    HELD_OUT,
+    LEDGER,
+    NEAR_DUPLICATE,
+    NOT_DRAWN,
+    VALIDATION_LINE,
+)
 from teapot.mixing import NO_TWIN, Mix, RecordLines
 from teapot.neardup import SAME_WORDS
 
@@ -24,6 +31,10 @@ class Fates:
     def __init__(self, index: RecordIndex, mix: Mix, folder: Path | None = None) -> None:
         self._index, self._mix = index, mix
         self._lines = RecordLines(mix, folder)
+        self._held = None
+        if len(mix.validation):
+            self._validation = mix.of_validation()
+            self._held = RecordLines(self._validation, folder)
         names = [name.partition(" ") for name in index.source_names]
         self._modules = columns.strings([module for module, _, _ in names])
         self._sources = columns.strings([source for _, _, source in names])
@@ -60,7 +71,9 @@ class Fates:
 
     def _judged(self, rows: slice, texts: Any, is_left_out: Numbers) -> dict[str, Any]:
         """Return reason and detail, also of the rows that are usable and left out."""
-        reason, detail = texts.column("reason"), texts.column("detail")
+        reason, detail = self._with_held(rows, texts.column("reason"), texts.column("detail"))
+        if len(self._mix.held):
+            is_left_out = is_left_out & ~self._mix.held[rows]
         if not is_left_out.any():
             return {"reason": reason, "detail": detail}
         twins, minima = self._mix.twins[rows], self._near_in(rows)
@@ -87,9 +100,25 @@ class Fates:
         minima[near.rows[low:high] - rows.start] = near.equal_minima[low:high]
         return minima
 
+    def _with_held(self, rows: slice, reason: Any, detail: Any) -> tuple[Any, Any]:
+        """Return reasons and details that say of rows held out on which line they stand."""
+        if self._held is None:
+            return reason, detail
+        lines, starts = self._held.of(self._validation.copies[rows])
+        is_held = starts[1:] > starts[:-1]
+        if not len(lines):
+            return reason, detail
+        told = detail.to_pylist()  # what reviewers decided
+        for place, line in zip(numpy.flatnonzero(is_held).tolist(), lines.tolist(), strict=True):
+            told[place] = "; ".join(filter(None, (f"{VALIDATION_LINE}{line + 1}", told[place])))
+        held = columns.booleans(is_held)
+        return pc.if_else(held, HELD_OUT, reason), columns.strings(told)
+
     def close(self) -> None:
         """Remove what was not asked for."""
         self._lines.close()
+        if self._held is not None:
+            self._held.close()
 
     def _told(self, twin: int, minima: int) -> str:
         entry = self._index.entry(twin)

@@ -28,6 +28,7 @@ from teapot.errors import DataError, OutputError, Problem
 from teapot.shards import shard_name, stem_of
 
 _JOURNAL = "commit.json"
+_VALIDATION = ".validation.jsonl"
 _MAX_JOURNAL_BYTES = 16 << 20
 """What the names of `MAX_SHARDS` shards, put in place and removed, come to."""
 
@@ -62,6 +63,11 @@ class OutputPaths:
         return self.data.with_name(f"{self.stem}.ATTRIBUTION.md")
 
     @property
+    def validation(self) -> Path:
+        """Return the path of the records that are held out."""
+        return self.data.with_name(f"{self.stem}{_VALIDATION}")
+
+    @property
     def bundle(self) -> Path:
         """Return the signature's path."""
         return self.data.with_name(f"{self.stem}.manifest.sigstore.json")
@@ -79,8 +85,10 @@ class OutputPaths:
 
     @classmethod
     def of_file(cls, path: Path) -> OutputPaths:
-        """Return the composition of a data file, or of one of its shards."""
+        """Return the composition of a data file, of one of its shards, or of a validation file."""
         stem = stem_of(path.name)
+        if path.name.endswith(_VALIDATION) and path.name != _VALIDATION:
+            stem = path.name.removesuffix(_VALIDATION)
         own = cls(path)
         if stem is None or os.path.lexists(own.manifest):
             return own
@@ -131,7 +139,7 @@ class Stage:
 def staged(paths: OutputPaths, shards: Sequence[Path] = ()) -> Iterator[Stage]:
     """Give a locked, empty folder beside the output; remove it in the end, whatever happens.
 
-    `shards` are where data goes that is cut.
+    `shards` are where data goes that is cut, or held out.
 
     Raises:
         OutputError: the folder is missing, read-only or full, or another run writes this output.
@@ -286,14 +294,15 @@ def _planned(journal: Path) -> dict[str, list[str]]:
     stem = re.escape(journal.parent.name.removeprefix(".").removesuffix(".teapot-run"))
     bundles = stem + r"\.manifest(\.[^./]+)?\.sigstore\.json"
     data = stem + r"(-[0-9]{5}-of-[0-9]{5})?\.jsonl"
-    beside = stem + r"\.ATTRIBUTION\.md"
+    beside = stem + r"\.(ATTRIBUTION\.md|validation\.jsonl)"
     names = stem + rf"\.(ledger\.parquet|manifest\.json)|{beside}|{data}|{bundles}"
     try:
         with open_regular(journal) as file:
             plan = json.loads(file.read(_MAX_JOURNAL_BYTES))
         found = {key: plan[key] for key in ("rename", "remove")}
         # What a run puts in place is files of its own. It removes no more than signatures, data
-        # that was cut in another way, for which it has other data, and such data's attribution.
+        # that was cut in another way, for which it has other data, such data's attribution, and
+        # what was held out of it.
         is_own = all(re.fullmatch(names, name) for name in found["rename"])
         has_data = any(re.fullmatch(data, name) for name in found["rename"])
         removed = rf"{bundles}|{data}|{beside}" if has_data else bundles

@@ -39,7 +39,7 @@ def finishing_of(mix: ResolvedMix, module: ModuleInMix) -> Finishing:
     """Return what is done to the records of a module of a mix."""
     return Finishing(
         edits=edits_of(module.curation), screens=module.screens,
-        likeness=mix.config.duplicates.likeness,
+        likeness=mix.config.sketched,
     )  # fmt: skip
 
 

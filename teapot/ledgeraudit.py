@@ -19,11 +19,12 @@ import numpy
 from numpy.typing import NDArray
 from pyarrow import parquet
 
-from teapot.claims import Claims
+from teapot.claims import Claims, held_beside
 from teapot.contents import hash_contents
 from teapot.datafile import open_beside
 from teapot.errors import DataError, Problem
-from teapot.ledgercolumns import LEDGER, NOT_DRAWN, REPEATED
+from teapot.heldaudit import HeldAudit
+from teapot.ledgercolumns import HELD_OUT, LEDGER, NOT_DRAWN, REPEATED
 from teapot.ledgerdigest import (
     LedgerDigest,
     bounds_of,
@@ -45,15 +46,15 @@ from teapot.sorted_digests import DigestSorter
 _TOLD = ("module", "source", "fate", "reason", "license")
 
 
-def audit_ledger(path: Path, claimed: Path, rows: int, lines: int) -> LedgerAccount:
-    """Return the account of a ledger, its claims in `claimed`.
+def audit_ledger(path: Path, claimed: Path, rows: int, lines: int, held: int = 0) -> LedgerAccount:
+    """Return the account of a ledger, its claims in `claimed`, and beside where rows are `held`.
 
     Raises:
         DataError: the file is missing, no ledger, or not of the stated number of rows.
     """
     try:
         with (
-            closing(_Audit(claimed, lines)) as audit,
+            closing(_Audit(claimed, lines, held)) as audit,
             open_beside(path) as opened,
             parquet.ParquetFile(opened) as found,
         ):
@@ -79,11 +80,12 @@ class _Tally:
 
 
 class _Audit:
-    def __init__(self, claimed: Path, lines: int) -> None:
+    def __init__(self, claimed: Path, lines: int, held: int) -> None:
         self._digest = LedgerDigest(LEDGER.names)
         self._rows = 0
         self._claims = Claims(claimed, lines)
         self._contents = DigestSorter(lines)
+        self._held = HeldAudit(held_beside(claimed), held) if held else None
         self._modules: dict[str, _Tally] = {}
         self._sources: Counter[tuple[str, str]] = Counter()
         self._licenses: Counter[str] = Counter()
@@ -109,6 +111,9 @@ class _Audit:
             self._contents.add(contents.tobytes())
             claims = numpy.repeat(records, lengths[is_kept])
             self._claims.put(numbers_of(elements_of(columns["lines"])), claims)
+        if self._held is not None and (is_held := _is_held(columns)).any():
+            fault = self._held.take(columns, is_held)
+            self._faults += [] if fault is None else [fault]
 
     def account(self) -> LedgerAccount:
         """Return what was counted."""
@@ -125,12 +130,15 @@ class _Audit:
             contents=contents.count,
             contents_root=contents.merkle_root,
             faults=tuple(self._faults),
+            held=None if self._held is None else self._held.account(self._contents.blocks()),
         )
 
     def close(self) -> None:
         """Remove the scratch files that nobody else reads."""
         self._claims.__exit__(None, None, None)
         self._contents.__exit__(None, None, None)
+        if self._held is not None:
+            self._held.close()
 
     def _tally(self, columns: dict[str, Any], lengths: NDArray[numpy.int32]) -> None:
         words = [_words(columns[name]) for name in _TOLD]
@@ -181,6 +189,12 @@ class _Audit:
             told = f"row {rows[place]} of {modules[place]} {sources[place]} is out of order"
             self._faults.append(told)
         self._last = (modules[-1].as_py(), sources[-1].as_py(), int(rows[-1]))
+
+
+def _is_held(columns: dict[str, Any]) -> NDArray[numpy.bool_]:
+    places, texts = _words(columns["reason"])
+    held: NDArray[numpy.bool_] = numpy.array([text == HELD_OUT for text in texts])[places]
+    return held
 
 
 def _changes(places: NDArray[numpy.int32]) -> NDArray[numpy.bool_]:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pyarrow as arrow
 
+from teapot.model.report import HELD_OUT
+
+__all__ = [
+    "DUPLICATE", "HELD_OUT", "LEDGER", "NEAR_DUPLICATE", "NOT_DRAWN", "REPEATED", "VALIDATION_LINE",
+]  # fmt: skip
+
 NOT_DRAWN, DUPLICATE, NEAR_DUPLICATE = "not-drawn", "duplicate", "near-duplicate"
+VALIDATION_LINE = "validation line "
+"""How the detail of a row begins that is held out; the number of its line follows, from 1."""
 
 LEDGER = arrow.schema(
     [

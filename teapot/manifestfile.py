@@ -13,17 +13,18 @@ from teapot.files import OutputPaths
 from teapot.ledgercolumns import NEAR_DUPLICATE
 from teapot.licenseterms import PROFILES, license_data
 from teapot.licensing import LicensePolicy, allowed_by
+from teapot.model.amount import share_of_text, share_text
 from teapot.model.config import License
 from teapot.model.manifest import DataFile, Manifest
 from teapot.model.recipe import Recipe
 from teapot.model.record import Fault
-from teapot.model.report import ModuleReport
+from teapot.model.report import HELD_OUT, ModuleReport
 from teapot.names import file_fault
 from teapot.shards import shard_spans
 from teapot.statementfile import read_object, refuse_other_form
 
 MAX_BYTES = 64 << 20
-_AFTER_VERDICTS = ("curated", "unreviewed", "duplicate", NEAR_DUPLICATE)
+_AFTER_VERDICTS = ("curated", "unreviewed", "duplicate", NEAR_DUPLICATE, HELD_OUT)
 """Why rows are dropped that had passed every check, so that verdicts were asked for them."""
 
 
@@ -59,7 +60,9 @@ def number_faults(manifest: Manifest) -> Iterator[str]:
         read = sum(source.rows for source in report.sources if source.module == module.name)
         if read != module.read:
             yield f"{module.name}: {module.read} rows read, but its sources have {read}"
+    held = manifest.validation
     parts = {
+        "records held out": (held.records if held is not None else 0, report.held_out),
         "rows of the ledger": (manifest.ledger.rows, sum(m.read for m in report.modules)),
         "lines by module": (data.records, sum(m.lines for m in report.modules)),
         "lines by licence": (data.records, sum(a.lines for a in report.licenses.values())),
@@ -170,12 +173,32 @@ def recipe_faults(manifest: Manifest) -> Iterator[str]:
             yield f"{module.name}: it drops leaks of evaluation sets, and the recipe names no set"
     if (recipe.likeness is None) != (report.near_duplicates is None):
         yield "near duplicates are in the recipe or in the account, not in both"
+    yield from _split_faults(manifest)
     policy = LicensePolicy(None if recipe.licenses == "all" else tuple(recipe.licenses))
     yield from _profile_faults(recipe)
     for name in report.licenses:
         verdict = policy.judge(name)
         if isinstance(verdict, Fault) or not verdict.allowed:
             yield f"it does not allow the licence {name}, which is in the data"
+
+
+def _split_faults(manifest: Manifest) -> Iterator[str]:
+    """Yield where a split is none, is written in another way, or has no file, or the reverse."""
+    split = manifest.recipe.split
+    if (split is None) != (manifest.validation is None):
+        yield "it splits the mix and there is no validation file, or the other way round"
+    if split is None:
+        return
+    text = split["validation"]
+    share = share_of_text(text)
+    if not 0 < share < 1:
+        yield f"it holds out {text}, expected more than 0 and less than 100%"
+    elif text != share_text(share):
+        yield f"it holds out {text}, which is written {share_text(share)}"
+    if manifest.recipe.likeness is not None and "threshold" in split:
+        told = {key: split[key] for key in split if key != "validation"}
+        if manifest.recipe.likeness["match"] == "near" and manifest.recipe.likeness != told:
+            yield "what is near among duplicates is not what is near among rows held out"
 
 
 def _amount_faults(manifest: Manifest) -> Iterator[str]:
@@ -265,6 +288,9 @@ def _name_faults(manifest: Manifest) -> Iterator[str]:
     if manifest.attribution is not None and manifest.attribution.name != paths.attribution.name:
         named, expected = manifest.attribution.name, paths.attribution.name
         yield f"the attribution is named {named!r}, expected {expected!r}"
+    if manifest.validation is not None and manifest.validation.name != paths.validation.name:
+        named, expected = manifest.validation.name, paths.validation.name
+        yield f"the validation file is named {named!r}, expected {expected!r}"
     for shard, path in zip(shards, paths.shards(len(shards)), strict=True):
         if shard.name != path.name:
             yield f"a shard is named {shard.name!r}, expected {path.name!r}"

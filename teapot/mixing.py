@@ -3,7 +3,8 @@
 `amounts` says how many lines a module gives. L lines of n usable records are L // n copies of each,
 and L % n records of lowest draw rank once more. The output is sorted by order rank. Both ranks are
 functions of content (see `ordering`), so that a larger amount only adds lines and nothing but a
-module's own records and seed decides which of them enter.
+module's own records and seed decides which of them enter. Records that are held out for validation
+(see `splitting`) are taken out first, and stand once each in an order of their own.
 
 Ranks are sorted by their first 8 bytes, and looked at whole only where those are equal. Rows are
 walked through some thousands at a time; what grows with them lies in `scratch`.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy
@@ -31,12 +32,15 @@ from teapot.index import (
     prefixes_of,
 )
 from teapot.model.config import Duplicates
-from teapot.neardup import NearTwins, alike_records, near_twins
+from teapot.model.likeness import Likeness
+from teapot.neardup import Alike, NearTwins, alike_records, near_pairs, near_twins
 from teapot.ordering import DRAW_LABEL, ORDER_LABEL, Ranker
 from teapot.scratch import Rows, Spread, room
 from teapot.sketches import Sketches
+from teapot.splitting import Split, held_out
 
 NO_TWIN = -1
+_NOBODY: Numbers = numpy.empty(0, dtype=numpy.bool_)
 _LINE = numpy.dtype([("key", "<u8"), ("record", "<u8"), ("copy", "<u4")])
 _PAIR = numpy.dtype([("key", "<u8")])
 _MOST_BITS = 64
@@ -73,6 +77,8 @@ class Mix:
     `occurrences[row]` counts equal records of one module. `twins[row]` is the row whose equal
     content was kept instead, or `NO_TWIN`. `near` are the rows that are like another one which is
     kept, though not equal to it; they are twins too, where duplicates are dropped.
+    `validation[line]` is the row on that line of the validation file, and `held[row]` whether it
+    stands there; both are empty without such a file.
     """
 
     order: Numbers
@@ -83,6 +89,23 @@ class Mix:
     duplicate_groups: int
     duplicate_records: int
     near: NearTwins = field(default_factory=NearTwins.none)
+    validation: Numbers = field(default_factory=_NOBODY.copy)
+    held: Numbers = field(default_factory=_NOBODY.copy)
+
+    def of_validation(self) -> Mix:
+        """Return the mix whose lines are those of the validation file."""
+        return replace(self, order=self.validation, copies=self.held.astype(numpy.uint8))
+
+    def with_validation(self, folder: Path | None = None) -> Mix:
+        """Return the mix whose lines are those of the data, and of the validation file behind."""
+        if not len(self.validation):
+            return self
+        lines = len(self.order)
+        order = room(lines + len(self.validation), self.order.dtype, folder)
+        order[:lines], order[lines:] = self.order, self.validation
+        copies = room(len(self.copies), self.copies.dtype, folder)
+        numpy.add(self.copies, self.held, out=copies)  # nobody stands in both
+        return replace(self, order=order, copies=copies)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +114,7 @@ class Rules:
 
     seed: int
     duplicates: Duplicates
+    split: Split | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,10 +143,17 @@ def plan_mix(
     single, near = planner, NearTwins.none()
     if len(equals.records) and (duplicates.policy == "drop" or sketches is not None):
         single = planner.with_twins(equals, duplicates.prefer)
-    if sketches is not None:
-        single, near = single.with_near(sketches, duplicates.prefer)
+    split = rules.split
+    if sketches is not None and split is not None and not split.relatives.is_exact:
+        split = replace(split, pairs=near_pairs(single.alike(sketches, split.relatives)))
+    if sketches is not None and not duplicates.likeness.is_exact:
+        single, near = single.with_near(sketches, duplicates)
     if duplicates.policy == "drop":
         planner = single
+    if split is not None:
+        is_held = held_out(index, equals, split, seed=rules.seed, folder=folder)
+        is_held &= planner.twins == NO_TWIN
+        planner = replace(planner, held=is_held)
     usable = {module: planner.usable(span) for module, span in index.modules()}
     lines = lines_of(usable)
     shares = {
@@ -139,6 +170,8 @@ def plan_mix(
         duplicate_groups=equals.groups,
         duplicate_records=len(equals.records) - equals.groups,
         near=near,
+        validation=planner.validation(),
+        held=planner.held,
     )
 
 
@@ -204,6 +237,7 @@ class _Planner:
     folder: Path | None
     occurrences: Numbers
     twins: Numbers
+    held: Numbers = field(default_factory=_NOBODY.copy)
 
     def with_twins(self, equals: Equals, prefer: Sequence[str]) -> _Planner:
         """Return a planner that keeps one record of each content."""
@@ -214,24 +248,26 @@ class _Planner:
         twins[:] = NO_TWIN
         twins[equals.records] = kept[groups]
         twins[kept] = NO_TWIN
-        return _Planner(self.index, self.seed, self.folder, self.occurrences, twins)
+        return replace(self, twins=twins)
 
-    def with_near(self, sketches: Sketches, prefer: Sequence[str]) -> tuple[_Planner, NearTwins]:
+    def alike(self, sketches: Sketches, likeness: Likeness) -> Alike:
+        """Return which records to compare, of each content one."""
+        return alike_records(
+            self.index, sketches, likeness, lambda rows: self.twins[rows] == NO_TWIN, self.folder
+        )
+
+    def with_near(self, sketches: Sketches, duplicates: Duplicates) -> tuple[_Planner, NearTwins]:
         """Return a planner that keeps one of records that are alike, and which are not kept.
 
         What is equal to a record that is like another has that one for its twin as well.
         """
 
         def keep_order(records: Numbers) -> Numbers:
-            columns = self._keep_columns(records, self._contents(records), prefer)
+            columns = self._keep_columns(records, self._contents(records), duplicates.prefer)
             order: Numbers = numpy.lexsort(columns)
             return order
 
-        alike = alike_records(
-            self.index, sketches, sketches.likeness, lambda rows: self.twins[rows] == NO_TWIN,
-            self.folder,
-        )  # fmt: skip
-        found = near_twins(alike, keep_order)
+        found = near_twins(self.alike(sketches, duplicates.likeness), keep_order)
         if not len(found.rows):
             return self, found
         twins = room(len(self.index), numpy.int64, self.folder)
@@ -242,7 +278,7 @@ class _Planner:
         kept = numpy.concatenate((found.kept, found.kept[places]))
         minima = numpy.concatenate((found.equal_minima, found.equal_minima[places]))
         twins[rows], order = kept, numpy.argsort(rows)
-        planner = _Planner(self.index, self.seed, self.folder, self.occurrences, twins)
+        planner = replace(self, twins=twins)
         made = NearTwins(rows[order], kept[order], minima[order], found.signature)
         return planner, made
 
@@ -273,8 +309,7 @@ class _Planner:
         """Return what a module may give."""
         records = tokens = 0
         for start, entries in self.index.chunks(span):
-            twins = self.twins[start : start + len(entries)]
-            is_usable = (entries["state"] != NO_RECORD) & (twins == NO_TWIN)
+            is_usable = self._is_usable(start, entries)
             records += int(numpy.count_nonzero(is_usable))
             tokens += int(entries["tokens"][is_usable].sum(dtype=numpy.int64))
         return Usable(records=records, tokens=tokens)
@@ -291,19 +326,38 @@ class _Planner:
     def ordered(self, shares: Mapping[str, Share]) -> tuple[Numbers, Numbers]:
         """Return the record of every line, sorted by order rank, and each row's number of lines."""
         total = sum(share.lines for share in shares.values())
-        order = room(total, self.index.number_type, self.folder)
         copies = room(len(self.index), numpy.uint32, self.folder)
         copies[:] = 0
-        at = 0
         with closing(Spread(_LINE, total, self.folder)) as spread:
             for module, span in self.index.modules():
                 for lines in self._lines(module, span, shares[module]):
                     spread.add(lines)
                     copies[lines["record"]] += 1  # no record comes twice in one copy
-            for lines in spread.buckets():
-                order[at : at + len(lines)] = lines["record"][self._order(ORDER_LABEL, lines)]
-                at += len(lines)
-        return order, copies
+            return self._sorted(spread, total), copies
+
+    def validation(self) -> Numbers:
+        """Return the record of every line of the validation file, sorted by order rank."""
+        total = int(numpy.count_nonzero(self.held))
+        if not total:
+            return _NOBODY
+        with closing(Spread(_LINE, total, self.folder)) as spread:
+            for module, span in self.index.modules():
+                ranker = self._ranker(ORDER_LABEL, module)
+                for start, entries in self.index.chunks(span):
+                    places = numpy.flatnonzero(self.held[start : start + len(entries)])
+                    records = places + start
+                    contents = entries["content"][places]
+                    ranks = ranker.ranks(contents, self.occurrences[records])
+                    spread.add(_lines_of(records, ranks, 0))
+            return self._sorted(spread, total)
+
+    def _sorted(self, spread: Spread, total: int) -> Numbers:
+        """Return the record of each of so many lines, by order rank."""
+        order, at = room(total, self.index.number_type, self.folder), 0
+        for lines in spread.buckets():
+            order[at : at + len(lines)] = lines["record"][self._order(ORDER_LABEL, lines)]
+            at += len(lines)
+        return order
 
     def _lines(self, module: str, span: range, share: Share) -> Iterator[Rows]:
         """Yield the lines of a module, unsorted; those of one array are of one copy."""
@@ -336,9 +390,14 @@ class _Planner:
     def _usable(self, span: range) -> Iterator[tuple[Numbers, Entries]]:
         """Yield the records of a span that may stand on lines, and their content digests."""
         for start, entries in self.index.chunks(span):
-            twins = self.twins[start : start + len(entries)]
-            places = numpy.flatnonzero((entries["state"] != NO_RECORD) & (twins == NO_TWIN))
+            places = numpy.flatnonzero(self._is_usable(start, entries))
             yield places + start, entries["content"][places]
+
+    def _is_usable(self, start: int, entries: Entries) -> Numbers:
+        """Tell which of the entries from one on may stand on lines of the data."""
+        rows = slice(start, start + len(entries))
+        is_usable: Numbers = (entries["state"] != NO_RECORD) & (self.twins[rows] == NO_TWIN)
+        return is_usable & ~self.held[rows] if len(self.held) else is_usable
 
     def _order(self, label: bytes, lines: Rows) -> Numbers:
         return rank_order(lines["key"], lambda place: self._rank(label, lines[place]))

@@ -86,10 +86,15 @@ def alike_records(
     buckets = numpy.full((len(records), columns), _ALONE, dtype=numpy.int64)
     for column in range(columns if len(records) else 0):
         buckets[:, column] = _buckets(keys[column][records])
-    least = ceil(likeness.near.threshold * likeness.near.permutations)
-    if bands is None:
-        least = likeness.near.permutations + 1  # more than there are: words alone count
-    return Alike(records, _gathered(sketches, records, folder), buckets, least)
+    held = _gathered(sketches, records, folder)
+    return Alike(records, held, buckets, least_equal(likeness))
+
+
+def least_equal(likeness: Likeness) -> int:
+    """Return how many minima must be equal; more than there are where words alone count."""
+    if likeness.match != "near":
+        return likeness.near.permutations + 1
+    return ceil(likeness.near.threshold * likeness.near.permutations)
 
 
 def near_twins(alike: Alike, keep_order: KeepOrder) -> NearTwins:

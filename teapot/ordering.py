@@ -4,7 +4,8 @@
 
 `label` is `teapot/draw/v1` when choosing the rows of a fraction and `teapot/order/v1` when sorting
 the output: with one label for both, a module with weight 0.3 would lie wholly in the first third of
-the file. `seed` is decimal ASCII, `module` UTF-8, the digest 32 bytes, `occurrence` (which of
+the file. `teapot/split/v1`, with no module, decides which records are held out (see `splitting`).
+`seed` is decimal ASCII, `module` UTF-8, the digest 32 bytes, `occurrence` (which of
 several equal records in a module) and `copy` (which repetition) unsigned 32-bit big-endian numbers.
 No random-number stream is used, so nothing but these values decides choice and order.
 """
@@ -21,6 +22,7 @@ from teapot.batches import hash_rows
 
 DRAW_LABEL = b"teapot/draw/v1"
 ORDER_LABEL = b"teapot/order/v1"
+SPLIT_LABEL = b"teapot/split/v1"
 _ROW = numpy.dtype([("content", "u1", (32,)), ("occurrence", ">u4"), ("copy", ">u4")])
 
 

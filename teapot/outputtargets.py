@@ -17,17 +17,21 @@ from teapot.shards import MAX_SHARDS
 class OutputTargets:
     """The files of one composition that is to be written.
 
-    `data` are the data file or its shards, in order. `replaced` is data of the composition that
-    lies there which was cut in another way, or its attribution, and will be removed.
+    `data` are the data file or its shards, in order; `validation` is where records go that are held
+    out, None where none are. `replaced` is data of the composition that lies there which was cut in
+    another way, or its attribution or validation file, and will be removed.
     """
 
     paths: OutputPaths
     data: tuple[Path, ...]
     replaced: tuple[Path, ...]
     is_attributed: bool = False
+    validation: Path | None = None
 
     @classmethod
-    def of(cls, paths: OutputPaths, shards: int, *, attributed: bool = False) -> OutputTargets:
+    def of(
+        cls, paths: OutputPaths, shards: int, *, attributed: bool = False, split: bool = False
+    ) -> OutputTargets:
         """Return where data goes that is cut into so many shards; one is the data file itself.
 
         Raises:
@@ -40,8 +44,15 @@ class OutputTargets:
         before = [path for path in _composed_before(paths) if os.path.lexists(path)]
         if not attributed and was_attributed(paths) and os.path.lexists(paths.attribution):
             before.append(paths.attribution)
+        if not split and _was_split(paths) and os.path.lexists(paths.validation):
+            before.append(paths.validation)
         replaced = tuple(path for path in before if path not in data)
-        return cls(paths, data, replaced, attributed)
+        return cls(paths, data, replaced, attributed, paths.validation if split else None)
+
+    @property
+    def records(self) -> tuple[Path, ...]:
+        """Return all files of records: the data, and the validation file where there is one."""
+        return self.data if self.validation is None else (*self.data, self.validation)
 
     def refuse_foreign(self) -> None:
         """Refuse to write over what no manifest tells of, or to leave it beside shards.
@@ -55,6 +66,9 @@ class OutputTargets:
         if len(self.data) > 1:
             there += self.paths.all_shards()
         foreign = [path for path in there if path not in _composed_before(self.paths)]
+        held = self.validation
+        if held is not None and os.path.lexists(held) and not _was_split(self.paths):
+            foreign.append(held)
         if foreign:
             is_told = self.paths.manifest.exists()
             why = "its manifest does not tell of it" if is_told else "has no manifest"
@@ -74,12 +88,21 @@ class OutputTargets:
 
 def was_attributed(paths: OutputPaths) -> bool:
     """Tell whether the manifest which lies there tells of an attribution by the name it has."""
+    return _is_told(paths, "attribution", paths.attribution)
+
+
+def _was_split(paths: OutputPaths) -> bool:
+    return _is_told(paths, "validation", paths.validation)
+
+
+def _is_told(paths: OutputPaths, key: str, path: Path) -> bool:
+    """Tell whether the manifest which lies there tells of a file by the name it has."""
     try:
         stated: Any = loads(paths.manifest.read_bytes())
-        name = stated["predicate"]["teapot_composition"]["attribution"]["name"]
+        name = stated["predicate"]["teapot_composition"][key]["name"]
     except (OSError, CanonicalError, LookupError, TypeError):
         return False
-    return bool(name == paths.attribution.name)
+    return bool(name == path.name)
 
 
 def _composed_before(paths: OutputPaths) -> tuple[Path, ...]:

@@ -15,9 +15,9 @@ from teapot.licenseconflicts import license_conflicts, unknown_licenses
 from teapot.licenseterms import license_data
 from teapot.licensing import allowed_by
 from teapot.mixing import NO_TWIN, Mix
-from teapot.model.amount import AskedMix
+from teapot.model.amount import AskedMix, share_text
 from teapot.model.attribution import AttributedPart
-from teapot.model.config import License
+from teapot.model.config import Config, License
 from teapot.model.likeness import Likeness
 from teapot.model.module import SourceSpec
 from teapot.model.recipe import (
@@ -29,7 +29,14 @@ from teapot.model.recipe import (
     RecipeModule,
     RecipeSource,
 )
-from teapot.model.report import Amount, MixReport, ModuleReport, SourceReport, decimal_text
+from teapot.model.report import (
+    HELD_OUT,
+    Amount,
+    MixReport,
+    ModuleReport,
+    SourceReport,
+    decimal_text,
+)
 from teapot.resolve import ModuleInMix, ResolvedMix
 from teapot.sketches import bands_of
 from teapot.survey import Survey, Tally
@@ -59,6 +66,7 @@ def report_mix(resolved: ResolvedMix, found: Survey, mix: Mix, *, tokens: bool) 
             *_warnings(resolved, found, modules),
             *_license_warnings(resolved, amounts.modules_by_license()),
         ),
+        split=(_recipe_split(resolved.config) or {}).get("validation"),
     )
 
 
@@ -103,12 +111,20 @@ def recipe_of(
             )
             for name, group in sorted(asked.groups.items())
         ),
+        split=_recipe_split(config),
     )  # fmt: skip
 
 
 def _likeness(likeness: Likeness) -> dict[str, str] | None:
     bands = bands_of(likeness.near) if likeness.match == "near" else None
     return likeness.written(bands)
+
+
+def _recipe_split(config: Config) -> dict[str, str] | None:
+    if config.split is None:
+        return None
+    share = {"validation": share_text(config.split.validation)}
+    return share | (_likeness(config.relatives) or {})
 
 
 def _license_profile(license_: License) -> LicenseProfile | None:
@@ -145,6 +161,9 @@ def _module(
         dropped[DUPLICATE] = twins - near
     if near:
         dropped[NEAR_DUPLICATE] = near
+    held = int(mix.held[part].sum())
+    if held:
+        dropped[HELD_OUT] = held
     return ModuleReport(
         name=module.name, version=module.module.version,
         weight=asked.modules[module.name].weight, read=tally.read,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
@@ -54,17 +54,25 @@ class Sketcher:
     """
 
     def __init__(self, likeness: Likeness) -> None:
-        self._type, self._near = sketch_type(likeness), likeness.near
+        self.type, self._near = sketch_type(likeness), likeness.near
         self._minhash = _minhash(likeness.near) if likeness.match == "near" else None
 
     def of_part(self, part: Part) -> Part:
         """Return a part with the sketches of its usable records, whose lines must be in it."""
-        sketches = numpy.zeros(len(part.entries), dtype=self._type)
+        sketches = numpy.zeros(len(part.entries), dtype=self.type)
+        places = (part.entries["state"] != NO_RECORD).nonzero()[0]
+        starts = part.entries["offset"][places].tolist()
+        sizes = part.entries["length"][places].tolist()
+        lines = (part.lines[at : at + size] for at, size in zip(starts, sizes, strict=True))
+        sketches[places] = self.of_lines(lines, len(places))
+        return replace(part, sketches=sketches)
+
+    def of_lines(self, lines: Iterable[bytes], count: int) -> Sketch:
+        """Return the sketches of so many records, given by their lines."""
+        sketches = numpy.zeros(count, dtype=self.type)
         minhash = self._minhash.copy() if self._minhash is not None else None
-        for place in (part.entries["state"] != NO_RECORD).nonzero()[0].tolist():
-            entry = part.entries[place]
-            start = int(entry["offset"])
-            record = loads(part.lines[start : start + int(entry["length"])])
+        for place, line in enumerate(lines):
+            record = loads(line)
             turns = [(turn["role"], _said(turn)) for turn in record["messages"]]
             text = _digest(turns, record.get("tools"))
             sketches["text"][place] = numpy.frombuffer(text, dtype=numpy.uint8)
@@ -72,7 +80,7 @@ class Sketcher:
                 minhash.clear()
                 minhash.update_batch(_shingles(turns, text, self._near.ngram))
                 sketches["minima"][place] = minhash.hashvalues
-        return replace(part, sketches=sketches)
+        return sketches
 
 
 class Sketches:

@@ -5,7 +5,7 @@ They are spread over temporary files by their leading bits, of which each is sma
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from types import TracebackType
 
@@ -16,6 +16,8 @@ from teapot.buckets import Buckets
 from teapot.index import DIGEST, DIGEST_BYTES, keys_of, prefixes_of, sort_order
 
 _BUCKET_DIGESTS = 1 << 16
+_TEXT = numpy.dtype((numpy.bytes_, DIGEST_BYTES))
+"""A digest that sorts as its bytes do; numpy gives it out without the zeros at its end."""
 _MAX_BUCKETS = 1 << 7  # each is an open file, of which some systems allow 256
 
 
@@ -50,6 +52,21 @@ class DigestSorter(AbstractContextManager["DigestSorter"]):
     ) -> None:
         """Close and remove the temporary files."""
         self._buckets.__exit__(kind, error, traceback)
+
+
+def shared_digests(first: Iterable[bytes], second: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the digests that are in both; each gives blocks of digests, ascending, each once."""
+    others, held = iter(second), numpy.empty(0, dtype=_TEXT)
+    for block in first:
+        rows = numpy.frombuffer(block, dtype=_TEXT)
+        while not len(held) or held[-1] < rows[-1]:
+            more = next(others, None)
+            if more is None:
+                break
+            held = numpy.concatenate((held, numpy.frombuffer(more, dtype=_TEXT)))
+        for digest in numpy.intersect1d(rows, held, assume_unique=True).tolist():
+            yield digest.ljust(DIGEST_BYTES, b"\0")
+        held = held[numpy.searchsorted(held, rows[-1], side="right") :]
 
 
 def sorted_once(digests: bytes) -> bytes:

@@ -18,7 +18,7 @@ from teapot.errors import DataError
 from teapot.ledger import LEDGER, read_ledger
 from teapot.ledgeraudit import audit_ledger
 from teapot.merkle import MerkleTree
-from teapot.model.ledgeraccount import LedgerAccount, ModuleAccount
+from teapot.model.ledgeraccount import LedgerAccount, LedgerSizes, ModuleAccount
 from tests.support.compositions import die, make, manifest_of, write_project
 from tests.support.environment import environment
 
@@ -113,9 +113,9 @@ def test_a_large_ledger_is_read_in_its_own_process_with_the_same_account(
     monkeypatch.setattr("teapot.processes.OWN_PROCESS_BYTES", 1)
     monkeypatch.setattr("teapot.ledgeraudit._Audit", None)  # of this process
     claimed, ledger = tmp_path / "claimed", made.paths.ledger
-    sizes = {"rows": made.ledger.rows, "lines": made.data.records}
+    sizes = LedgerSizes(rows=made.ledger.rows, lines=made.data.records)
     claimed.unlink()
-    with auditing(ledger, claimed, **sizes) as future:
+    with auditing(ledger, claimed, sizes) as future:
         assert account_of(future, ledger) == here
     assert claimed.stat().st_size == 32 * made.data.records
 
@@ -127,7 +127,7 @@ def test_a_fault_found_in_the_own_process_is_told_as_one_found_here(
     here = refusal(tmp_path, path, rows=2)
     monkeypatch.setattr("teapot.processes.OWN_PROCESS_BYTES", 1)
     with (
-        auditing(path, tmp_path / "claimed", rows=2, lines=9) as future,
+        auditing(path, tmp_path / "claimed", LedgerSizes(rows=2, lines=9)) as future,
         pytest.raises(DataError) as caught,
     ):
         account_of(future, path)

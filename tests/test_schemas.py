@@ -105,6 +105,7 @@ def test_objects_with_named_properties_admit_no_others(name: str) -> None:
         (config.Expect, _object("config", "expect")),
         (config.Duplicates, _object("config", "duplicates", 1)),
         (amount.WholeMix, _object("config", "amounts")),
+        (config.Split, _object("config", "split")),
         (amount.Group, _object("config", "groups")["additionalProperties"]),
         (module.Module, _object("module")),
         (module.SourceSpec, _object("module", "sources")["items"]),

@@ -134,6 +134,10 @@ def _print_files(made: Composition) -> None:
     if made.data.shards:
         first, last = made.data.shards[0].name, made.data.shards[-1].name
         click.echo(f"          in {len(made.data.shards):,} shards, {first} to {last}")
+    if made.validation is not None:
+        held, path = made.validation, made.paths.validation
+        click.echo(f"held out  {path}  {held.records:,} lines, {held.bytes:,} bytes")
+        click.echo(f"          sha256 {held.sha256}")
     click.echo(f"ledger    {made.paths.ledger}  {made.ledger.rows:,} rows")
     if made.attribution is not None:
         click.echo(f"credits   {made.paths.attribution}")

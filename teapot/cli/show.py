@@ -39,6 +39,8 @@ def print_report(report: MixReport) -> None:
             click.echo(harmless(f"repaired  {module.name}: {told}"))
         if module.curation:
             click.echo(harmless(f"reviewed  {module.name}: {_reviewed(module.curation)}"))
+    if report.split is not None:
+        click.echo(f"split     {report.split_told}")
     if report.duplicate_groups:
         click.echo(
             f"duplicates: {report.duplicate_records} records repeat the content of "

@@ -164,6 +164,14 @@ class Duplicates:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Split:
+    """Which part of the records is held out for validation, between 0 and 1, with all relatives."""
+
+    validation: Fraction
+    relatives: Match = "near"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     """One mix: which modules, how much of each, which licences, which seed, which base."""
 
@@ -183,6 +191,7 @@ class Config:
     tokenizer: str | None = None
     amounts: WholeMix = field(default_factory=WholeMix)
     groups: Mapping[str, Group] = field(default_factory=dict)
+    split: Split | None = None
     decontaminate: tuple[EvalSet, ...] | None = None
 
     @classmethod
@@ -194,6 +203,19 @@ class Config:
         if "checks" in made:
             made["checks"] = tuple(made["checks"])
         return cls(**made)
+
+    @property
+    def relatives(self) -> Likeness:
+        """Return which records are held out together."""
+        match = "exact" if self.split is None else self.split.relatives
+        return Likeness(match=match, near=self.duplicates.near)
+
+    @property
+    def sketched(self) -> Likeness:
+        """Return all that must be known of records to tell duplicates and relatives."""
+        asked = self.duplicates.match, self.relatives.match
+        match = max(asked, key=("exact", "normalized", "near").index)
+        return Likeness(match=match, near=self.duplicates.near)
 
     def weight(self, module: str) -> Decimal:
         """Return how many times a module enters: its `repeat`, else its weight, else 1."""
@@ -366,4 +388,5 @@ _SECTIONS: Mapping[str, Any] = {
     "amounts": lambda value: WholeMix(**_whole_numbers(value)),
     "decontaminate": eval_sets_of,
     "groups": lambda value: {name: _group(group) for name, group in value.items()},
+    "split": lambda value: Split(**{**value, "validation": share_of_text(value["validation"])}),
 }

@@ -6,6 +6,15 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LedgerSizes:
+    """What a manifest states: rows of the ledger, lines of the data and of a validation file."""
+
+    rows: int
+    lines: int
+    held: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ModuleAccount:
     """What a ledger says of one module, by the words of the manifest."""
 
@@ -18,10 +27,25 @@ class ModuleAccount:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class HeldAccount:
+    """What a ledger says of the rows that are held out for validation.
+
+    `shared` counts the contents that are in the data as well, `shown` names the first in hex.
+    """
+
+    claims: int
+    contents: int
+    contents_root: str
+    shared: int
+    shown: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LedgerAccount:
     """What a ledger's rows are and sum to; `faults` are rows that contradict themselves.
 
-    `parts` are lines by module, source and licence, where there are any.
+    `parts` are lines by module, source and licence, where there are any. `held` is None where no
+    validation file was asked about.
     """
 
     rows: int
@@ -34,3 +58,4 @@ class LedgerAccount:
     contents: int
     contents_root: str
     faults: tuple[str, ...]
+    held: HeldAccount | None = None

@@ -56,8 +56,8 @@ class Likeness:
 
     @classmethod
     def from_written(cls, value: Mapping[str, str] | None) -> Likeness:
-        """Return what a recipe says."""
-        if value is None:
+        """Return what a recipe says, in its `likeness` or its `split`."""
+        if value is None or "match" not in value:
             return cls()
         if value["match"] != "near":
             return cls(match="normalized")

@@ -49,7 +49,8 @@ class DataFile:
 
     `contents` counts the unlike contents in it, and `contents_root` is the root of the tree over
     their digests in ascending order, from which the absence of a content can be proven. Where
-    there are `shards`, they lie there instead, and the data file is what they are end to end.
+    there are `shards`, they lie there instead, and the data file is what they are end to end. A
+    validation file is told of in the same way, and never cut.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Manifest:
     versions: Mapping[str, str]
     tokenizer: str | None
     attribution: Attribution | None = None
+    validation: DataFile | None = None
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Manifest:
@@ -111,6 +113,7 @@ class Manifest:
             attribution=Attribution.from_dict(stated["attribution"])
             if "attribution" in stated
             else None,
+            validation=DataFile(**stated["validation"]) if "validation" in stated else None,
         )
 
     def to_bytes(self) -> bytes:
@@ -119,9 +122,11 @@ class Manifest:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the statement as JSON values."""
+        held = [self.validation] if self.validation else []
+        files: list[DataFile | Shard] = [self.data, *self.data.shards, *held]
         return {
             "_type": STATEMENT_TYPE,
-            "subject": [_subject(self.data), *map(_subject, self.data.shards)],
+            "subject": [_subject(file) for file in files],
             "predicateType": PREDICATE_TYPE,
             "predicate": {
                 "buildDefinition": {
@@ -152,9 +157,10 @@ class Manifest:
         if self.data.shards:  # a manifest without shards is what it was before there were any
             data["shards"] = [asdict(shard) for shard in self.data.shards]
         total = self.report.total
-        attribution = self.attribution
+        attribution, held = self.attribution, self.validation
         return {
             **({"attribution": attribution.to_dict()} if attribution is not None else {}),
+            **({"validation": told_of(held)} if held is not None else {}),
             "data": {**data, "characters": total.characters, "tokens": total.tokens},
             "ledger": asdict(self.ledger),
             "duplicates": {
@@ -171,6 +177,11 @@ class Manifest:
     def _near(self) -> dict[str, int]:
         near = self.report.near_duplicates
         return {} if near is None else {"near": near}
+
+
+def told_of(validation: DataFile) -> dict[str, Any]:
+    """Return what a manifest says of a validation file, as JSON values."""
+    return {"name": validation.name, **{key: getattr(validation, key) for key in _DATA_KEYS}}
 
 
 def _subject(part: DataFile | Shard) -> dict[str, Any]:
@@ -214,6 +225,7 @@ def _report(
         duplicate_records=stated["duplicates"]["records"],
         near_duplicates=stated["duplicates"].get("near"),
         warnings=(),
+        split=(recipe.split or {}).get("validation"),
     )
 
 

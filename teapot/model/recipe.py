@@ -133,7 +133,8 @@ class Recipe:
     `groups` are left out where they are empty, as each module's keys are which it does not have.
     Where licences come from a profile, `license_profile` says so; else it is left out, as
     `likeness` is where only equal contents are duplicates, and `decontaminate` where records were
-    compared with no evaluation set.
+    compared with no evaluation set. `split` has the share that is held out for validation as text,
+    and is left out where none is.
     """
 
     format: str
@@ -149,6 +150,7 @@ class Recipe:
     groups: tuple[RecipeGroup, ...] = ()
     license_profile: LicenseProfile | None = None
     likeness: dict[str, str] | None = None
+    split: dict[str, str] | None = None
     decontaminate: RecipeDecontamination | None = None
 
     @classmethod
@@ -173,7 +175,9 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as JSON values."""
         made = asdict(self)
-        _leave_out(made, "amounts", "groups", "license_profile", "likeness", "decontaminate")
+        _leave_out(
+            made, "amounts", "groups", "license_profile", "likeness", "split", "decontaminate"
+        )
         for module in made["modules"]:
             _leave_out(module, "languages", "weight", "amount", "max_repeat", "curation")
         for group in made.get("groups", ()):

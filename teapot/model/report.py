@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
+HELD_OUT = "held-out"
+"""Why a row is not in the data that is in the validation file."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceReport:
@@ -95,7 +98,7 @@ class MixReport:
     """A whole mix: modules in the order of their names, licences, duplicates, warnings.
 
     `near_duplicates` are records like another one without being equal to it; None where nobody
-    asked for them.
+    asked for them. `split` is the share that was to be held out, as text, None where none was.
     """
 
     modules: tuple[ModuleReport, ...]
@@ -106,6 +109,20 @@ class MixReport:
     duplicate_records: int
     warnings: tuple[str, ...]
     near_duplicates: int | None = None
+    split: str | None = None
+
+    @property
+    def held_out(self) -> int:
+        """Return how many records are held out for validation."""
+        return sum(module.dropped.get(HELD_OUT, 0) for module in self.modules)
+
+    @property
+    def split_told(self) -> str:
+        """Return what was held out of what, asked and realised, in words."""
+        held = self.held_out
+        whole = held + sum(module.usable for module in self.modules)
+        part = decimal_text(_ratio(100 * held, whole, 4))
+        return f"{held:,} of {whole:,} records held out: {part}%, asked {self.split}"
 
     @property
     def has_amounts(self) -> bool:
@@ -132,6 +149,8 @@ class MixReport:
         value["modules"] = [module.to_dict() for module in self.modules]
         if self.near_duplicates is None:
             del value["near_duplicates"]
+        if self.split is None:
+            del value["split"]
         return value
 
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from teapot.amounts import Usable, solve
 from teapot.attribution import attributed
 from teapot.checks.builtin import builtin_checks
-from teapot.contents import ContentsFacts
+from teapot.contents import ContentsFacts, hash_contents
 from teapot.digest import sha256_hex
-from teapot.emit import contents_of, gathered, write_data
+from teapot.emit import DataFacts, contents_of, gathered, write_data
 from teapot.errors import ConfigError, DataError, ExpectationError, Problem, UsageError, counted
 from teapot.evalsets import with_eval_sets
 from teapot.files import OutputPaths, Stage, recover, staged
@@ -27,7 +27,7 @@ from teapot.lock import Lock
 from teapot.mixing import Beside, Mix, Rules, plan_mix
 from teapot.model.attribution import AttributedPart, Attribution
 from teapot.model.config import Config
-from teapot.model.manifest import DataFile, LedgerFile, Manifest
+from teapot.model.manifest import DataFile, LedgerFile, Manifest, told_of
 from teapot.model.recipe import Recipe
 from teapot.model.report import MixReport
 from teapot.names import file_fault
@@ -40,6 +40,7 @@ from teapot.shards import shard_spans, stem_of
 from teapot.sketches import Sketches, bands_of
 from teapot.sourcemap import SourceMap
 from teapot.sources.cache import cache_folder
+from teapot.splitting import Split
 from teapot.spool import Origins
 from teapot.survey import Sinks, Survey, survey
 from teapot.tokens import TokenCounter
@@ -82,6 +83,7 @@ class Composition:
     recipe_sha256: str
     report: MixReport
     attribution: Attribution | None = None
+    validation: DataFile | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the composition as JSON values."""
@@ -101,9 +103,16 @@ class Composition:
             "manifest": {"path": str(self.paths.manifest), "sha256": self.manifest_sha256},
             "signature": {"path": str(self.paths.bundle)} if self.is_signed else None,
             **({"attribution": {"path": path, "sha256": made.sha256}} if made else {}),
+            **self._validation(),
             "recipe_sha256": self.recipe_sha256,
             **self.report.to_dict(),
         }  # fmt: skip
+
+    def _validation(self) -> dict[str, Any]:
+        held = self.validation
+        if held is None:
+            return {}
+        return {"validation": {**told_of(held), "path": str(self.paths.validation)}}
 
     def _shards(self) -> dict[str, Any]:
         shards = self.data.shards
@@ -124,6 +133,16 @@ class _Run:
     def tokenizer(self) -> str | None:
         """Return the SHA-256 of the tokenizer, where one counts."""
         return None if self.tokens is None else self.tokens.sha256
+
+    @property
+    def split(self) -> Split | None:
+        """Return what is to be held out, None where nothing is."""
+        asked = self.resolved.config.split
+        return (
+            None
+            if asked is None
+            else Split(asked.validation, relatives=self.resolved.config.relatives)
+        )
 
 
 def plan(
@@ -190,13 +209,15 @@ def compose(
         run.resolved = lock.pin(run.resolved)
     paths = output_paths(run.resolved, output)
     recover(paths)
-    targets = OutputTargets.of(paths, _shards(run), attributed=_is_attributed(run))
+    targets = OutputTargets.of(
+        paths, _shards(run), attributed=_is_attributed(run), split=run.split is not None
+    )
     _refuse_overwriting(run, targets)
-    with staged(paths, targets.data) as stage:
+    with staged(paths, targets.records) as stage:
         manifest = _write_data_and_ledger(run, stage, targets, lock=lock)
         written = manifest.to_bytes()
         stage.path(paths.manifest).write_bytes(written)
-        finals = [*targets.data, paths.ledger, paths.manifest]
+        finals = [*targets.records, paths.ledger, paths.manifest]
         if manifest.attribution is not None:
             finals.append(paths.attribution)
         if signer is not None:
@@ -214,6 +235,7 @@ def compose(
         recipe_sha256=manifest.recipe.sha256(),
         report=manifest.report,
         attribution=manifest.attribution,
+        validation=manifest.validation,
     )
 
 
@@ -244,25 +266,30 @@ def _write_data_and_ledger(
             raise ExpectationError(problem)
         if not report.total.lines:
             raise DataError(*report.warnings, "the mix has no line; raise a weight")
+        _refuse_empty_validation(run, report)
         targets.refuse_empty_shards(report.total.lines)
         with ThreadPoolExecutor(1) as beside:
             accounted = beside.submit(_account, ledger, stage.path(paths.ledger), index, mix)
             spans = shard_spans(report.total.lines, len(targets.data))
+            whole = mix.with_validation(stage.folder)
+            rest = range(len(mix.order), len(whole.order))
+            all_spans = [*spans, rest] if rest else spans
             made = (
-                gathered(mix, origins, spans, workers=run.options.workers)
+                gathered(whole, origins, all_spans, workers=run.options.workers)
                 if elsewhere is None
-                else elsewhere.lines(index, mix, spans)
+                else elsewhere.lines(index, whole, all_spans)
             )
             places = [stage.path(path) for path in targets.data]
             data = write_data(made, places, spans, run.options.progress)
-            rows, contents = accounted.result()
+            held = None
+            if targets.validation is not None:
+                place = stage.path(targets.validation)
+                held = write_data(made, [place], [range(len(rest))], run.options.progress)
+            rows, contents, held_contents = accounted.result()
         parts = attributed_parts(found, mix) if targets.is_attributed else None
     manifest = Manifest(
-        data=DataFile(
-            name=paths.data.name, sha256=data.sha256, bytes=data.bytes, records=data.records,
-            merkle_root=data.merkle_root, contents=contents.count,
-            contents_root=contents.merkle_root, shards=data.shards,
-        ),
+        data=_stated(paths.data, data, contents),
+        validation=None if held is None else _stated(paths.validation, held, held_contents),
         ledger=LedgerFile(name=paths.ledger.name, rows=rows.rows, rows_sha256=rows.rows_sha256),
         recipe=make_recipe(run.resolved, found, tokenizer=run.tokenizer),
         report=report,
@@ -270,6 +297,15 @@ def _write_data_and_ledger(
         tokenizer=run.tokenizer,
     )  # fmt: skip
     return manifest if parts is None else _attributed(run, stage, manifest, parts)
+
+
+def _stated(path: Path, written: DataFacts, contents: ContentsFacts) -> DataFile:
+    """Return what a manifest says of a file of records."""
+    return DataFile(
+        name=path.name, sha256=written.sha256, bytes=written.bytes, records=written.records,
+        merkle_root=written.merkle_root, contents=contents.count,
+        contents_root=contents.merkle_root, shards=written.shards,
+    )  # fmt: skip
 
 
 def _attributed(
@@ -313,7 +349,7 @@ def _stale_bundles(paths: OutputPaths, manifest: bytes, written: Collection[Path
 def _versions(config: Config, found: Survey) -> dict[str, str]:
     """Return the versions of Teapot, its plug-ins, and the libraries that rows are judged by."""
     libraries = ["license-expression"]
-    if config.duplicates.match == "near":
+    if config.sketched.match == "near":
         libraries.append("datasketch")
     named = {name: version(name) for name in libraries}
     return {"teapot": __version__} | named | plugin_versions(found.plugins)
@@ -361,7 +397,7 @@ def _refuse_overwriting(run: _Run, targets: OutputTargets) -> None:
     files = mix.eval_files.items()
     inputs |= {path: f"the evaluation set {name}" for name, path in files if path is not None}
     taken = {path.resolve(): what for path, what in inputs.items()}
-    outputs = [paths.data, *targets.data, *targets.replaced, paths.ledger, paths.manifest]
+    outputs = [paths.data, *targets.records, *targets.replaced, paths.ledger, paths.manifest]
     outputs += [paths.attribution] if targets.is_attributed else []
     for output in (*outputs, paths.bundle):
         if output.resolve() in taken:
@@ -379,9 +415,10 @@ def _start(config: str | Path, options: MixOptions) -> _Run:
 
 def _account(
     ledger: LedgerSpool, path: Path, index: RecordIndex, mix: Mix
-) -> tuple[LedgerFacts, ContentsFacts]:
-    """Write the ledger, and return what it and the contents of the mix are."""
-    return ledger.finish(path, index, mix), contents_of(index, mix)
+) -> tuple[LedgerFacts, ContentsFacts, ContentsFacts]:
+    """Write the ledger, and return what it and the contents of data and validation file are."""
+    held = contents_of(index, mix.of_validation()) if len(mix.held) else hash_contents(())
+    return ledger.finish(path, index, mix), contents_of(index, mix), held
 
 
 def _read(run: _Run, index: RecordIndex, sinks: Sinks) -> Survey:
@@ -420,7 +457,7 @@ def _sketches(run: _Run, folder: Path | None = None) -> Iterator[Sketches | None
     Raises:
         MissingExtraError: a library for them is not installed.
     """
-    likeness = run.resolved.config.duplicates.likeness
+    likeness = run.resolved.config.sketched
     if likeness.is_exact:
         yield None
         return
@@ -437,7 +474,7 @@ def _mix(
     return plan_mix(
         index,
         partial(_lines_of, run.resolved),
-        Rules(seed=config.training.seed, duplicates=config.duplicates),
+        Rules(seed=config.training.seed, duplicates=config.duplicates, split=run.split),
         Beside(folder=folder, sketches=sketches),
     )
 
@@ -452,6 +489,17 @@ def _lines_of(resolved: ResolvedMix, usable: Mapping[str, Usable]) -> Mapping[st
     if isinstance(found, tuple):
         raise ConfigError(*(resolved.file.problem(part.path, part.told) for part in found))
     return found
+
+
+def _refuse_empty_validation(run: _Run, report: MixReport) -> None:
+    """Refuse a split that would make an empty file.
+
+    Raises:
+        DataError: it holds nothing out.
+    """
+    if report.split is not None and not report.held_out:
+        told = f"{report.split_told}; raise it"
+        raise DataError(run.resolved.file.problem(("split", "validation"), told))
 
 
 def _unexpected(resolved: ResolvedMix, report: MixReport) -> Problem | None:

@@ -18,6 +18,7 @@ from teapot.datafiles import DataFiles
 from teapot.digest import sha256_hex
 from teapot.errors import DataError, Problem, UsageError
 from teapot.files import OutputPaths
+from teapot.model.ledgeraccount import LedgerSizes
 from teapot.model.manifest import Manifest
 from teapot.model.verification import CheckResult, Status
 from teapot.modelchecks import read_small
@@ -120,10 +121,10 @@ def _checked(
 
 
 def _rows_of(path: Path, manifest: Manifest) -> str:
-    rows, lines = manifest.ledger.rows, manifest.data.records
+    stated = LedgerSizes(rows=manifest.ledger.rows, lines=manifest.data.records)
     with (
         tempfile.TemporaryDirectory(prefix="teapot-audit-") as folder,
-        auditing(path, Path(folder, "claimed"), rows=rows, lines=lines) as future,
+        auditing(path, Path(folder, "claimed"), stated) as future,
     ):
         return account_of(future, path).rows_sha256
 

@@ -16,6 +16,7 @@ from teapot.files import OutputPaths
 from teapot.index import DIGEST_BYTES
 from teapot.ledgerqueries import NAMES, find_rows, is_text, kept_contents
 from teapot.merkle import BLOCK_LEAVES, PathBuilder
+from teapot.model.ledgeraccount import LedgerSizes
 from teapot.model.manifest import Manifest
 from teapot.proof import Leaf, Proof
 from teapot.sorted_digests import DigestSorter
@@ -111,7 +112,8 @@ def _check_ledger(composition: _Composition, scratch: Path) -> None:
     data, ledger = composition.manifest.data, composition.manifest.ledger
     path = composition.paths.ledger
     claimed = scratch / "claimed"
-    with auditing(path, claimed, rows=ledger.rows, lines=data.records) as future:
+    sizes = LedgerSizes(rows=ledger.rows, lines=data.records)
+    with auditing(path, claimed, sizes) as future:
         account = account_of(future, path)
     found = account.rows_sha256, account.contents_root
     if found != (ledger.rows_sha256, data.contents_root):
