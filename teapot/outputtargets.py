@@ -10,25 +10,31 @@ from typing import Any
 from teapot.canonical import CanonicalError, loads
 from teapot.errors import DataError, Problem, UsageError, counted
 from teapot.files import OutputPaths
-from teapot.shards import MAX_SHARDS
+from teapot.shards import MAX_ORDERS, MAX_SHARDS
 
 
 @dataclass(frozen=True, slots=True)
 class OutputTargets:
     """The files of one composition that is to be written.
 
-    `data` are the data file or its shards, in order. `replaced` is data of the composition that
-    lies there which was cut in another way, or its attribution, and will be removed.
+    `data` are the data file or its shards, in order, `orders` those of epochs. `replaced` is data
+    of the composition that lies there which was cut in another way, its attribution, or orders of
+    more epochs, and will be removed.
     """
 
     paths: OutputPaths
     data: tuple[Path, ...]
     replaced: tuple[Path, ...]
     is_attributed: bool = False
+    orders: tuple[Path, ...] = ()
 
     @classmethod
-    def of(cls, paths: OutputPaths, shards: int, *, attributed: bool = False) -> OutputTargets:
+    def of(
+        cls, paths: OutputPaths, shards: int, *, attributed: bool = False, epochs: int | None = None
+    ) -> OutputTargets:
         """Return where data goes that is cut into so many shards; one is the data file itself.
+
+        There is an order for each of the `epochs`.
 
         Raises:
             UsageError: it cannot be cut into so many.
@@ -40,8 +46,10 @@ class OutputTargets:
         before = [path for path in _composed_before(paths) if os.path.lexists(path)]
         if not attributed and was_attributed(paths) and os.path.lexists(paths.attribution):
             before.append(paths.attribution)
-        replaced = tuple(path for path in before if path not in data)
-        return cls(paths, data, replaced, attributed)
+        orders = paths.orders(epochs or 0)
+        before += [path for path in _ordered_before(paths) if os.path.lexists(path)]
+        replaced = tuple(path for path in before if path not in (*data, *orders))
+        return cls(paths, data, replaced, attributed, orders)
 
     def refuse_foreign(self) -> None:
         """Refuse to write over what no manifest tells of, or to leave it beside shards.
@@ -54,7 +62,9 @@ class OutputTargets:
         there = [self.paths.data] if self.paths.data.is_file() else []
         if len(self.data) > 1:
             there += self.paths.all_shards()
-        foreign = [path for path in there if path not in _composed_before(self.paths)]
+        there += [path for path in self.orders if os.path.lexists(path)]
+        known = {*_composed_before(self.paths), *_ordered_before(self.paths)}
+        foreign = [path for path in there if path not in known]
         if foreign:
             is_told = self.paths.manifest.exists()
             why = "its manifest does not tell of it" if is_told else "has no manifest"
@@ -92,6 +102,16 @@ def _composed_before(paths: OutputPaths) -> tuple[Path, ...]:
     if not shards:
         return (paths.data,)
     return paths.shards(min(len(shards), MAX_SHARDS))
+
+
+def _ordered_before(paths: OutputPaths) -> tuple[Path, ...]:
+    """Return the orders that the manifest which lies there tells of, by names that are its own."""
+    try:
+        stated: Any = loads(paths.manifest.read_bytes())
+        count = len(stated["predicate"]["teapot_composition"]["orders"])
+    except (OSError, CanonicalError, LookupError, TypeError):
+        return ()
+    return paths.orders(min(count, MAX_ORDERS))
 
 
 def _refuse_foreign_attribution(paths: OutputPaths) -> None:

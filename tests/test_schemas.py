@@ -103,6 +103,7 @@ def test_objects_with_named_properties_admit_no_others(name: str) -> None:
         (config.Eval, _object("config", "eval")),
         (config.Expect, _object("config", "expect")),
         (config.Duplicates, _object("config", "duplicates", 1)),
+        (config.Epochs, _object("config", "epochs")),
         (amount.WholeMix, _object("config", "amounts")),
         (amount.Group, _object("config", "groups")["additionalProperties"]),
         (module.Module, _object("module")),

@@ -134,6 +134,10 @@ def _print_files(made: Composition) -> None:
     if made.data.shards:
         first, last = made.data.shards[0].name, made.data.shards[-1].name
         click.echo(f"          in {len(made.data.shards):,} shards, {first} to {last}")
+    if made.orders:
+        first, last = made.orders[0].name, made.orders[-1].name
+        told = first if first == last else f"{first} to {last}"
+        click.echo(f"orders    {told}, {sum(order.bytes for order in made.orders):,} bytes")
     click.echo(f"ledger    {made.paths.ledger}  {made.ledger.rows:,} rows")
     if made.attribution is not None:
         click.echo(f"credits   {made.paths.attribution}")

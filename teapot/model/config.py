@@ -136,6 +136,14 @@ class Duplicates:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Epochs:
+    """Whether each epoch has a draw and an order of its own, and how many epochs there are."""
+
+    orders: bool = False
+    count: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     """One mix: which modules, how much of each, which licences, which seed, which base."""
 
@@ -155,6 +163,7 @@ class Config:
     tokenizer: str | None = None
     amounts: WholeMix = field(default_factory=WholeMix)
     groups: Mapping[str, Group] = field(default_factory=dict)
+    epochs: Epochs = Epochs()
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Config:
@@ -174,6 +183,13 @@ class Config:
         return (
             use.repeat if use.repeat is not None else self.training.weights.get(module, Decimal(1))
         )
+
+    @property
+    def epoch_count(self) -> int | None:
+        """Return how many epochs get an order, None where none does."""
+        if not self.epochs.orders:
+            return None
+        return self.epochs.count or int(self.training.epochs or 0)
 
     def asked_mix(self) -> AskedMix:
         """Return what is asked of all modules that are on."""
@@ -309,4 +325,5 @@ _SECTIONS: Mapping[str, Any] = {
     "duplicates": _duplicates,
     "amounts": lambda value: WholeMix(**_whole_numbers(value)),
     "groups": lambda value: {name: _group(group) for name, group in value.items()},
+    "epochs": lambda value: Epochs(**value),
 }

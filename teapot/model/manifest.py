@@ -66,6 +66,19 @@ _DATA_KEYS = tuple(part.name for part in fields(DataFile) if part.name not in ("
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OrderFile:
+    """The order of one epoch: name without folder, SHA-256, size, and how many examples it has.
+
+    It holds the line of each example in the data, from 0, as a little-endian 32-bit number.
+    """
+
+    name: str
+    sha256: str
+    bytes: int
+    examples: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LedgerFile:
     """The ledger: name without folder, rows, and their SHA-256 as canonical JSON lines."""
 
@@ -85,6 +98,7 @@ class Manifest:
     versions: Mapping[str, str]
     tokenizer: str | None
     attribution: Attribution | None = None
+    orders: tuple[OrderFile, ...] = ()
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Manifest:
@@ -111,6 +125,7 @@ class Manifest:
             attribution=Attribution.from_dict(stated["attribution"])
             if "attribution" in stated
             else None,
+            orders=tuple(OrderFile(**order) for order in stated.get("orders", ())),
         )
 
     def to_bytes(self) -> bytes:
@@ -121,7 +136,11 @@ class Manifest:
         """Return the statement as JSON values."""
         return {
             "_type": STATEMENT_TYPE,
-            "subject": [_subject(self.data), *map(_subject, self.data.shards)],
+            "subject": [
+                _subject(self.data),
+                *map(_subject, self.data.shards),
+                *map(_subject, self.orders),
+            ],
             "predicateType": PREDICATE_TYPE,
             "predicate": {
                 "buildDefinition": {
@@ -163,12 +182,13 @@ class Manifest:
             },
             "licenses": {name: asdict(part) for name, part in self.report.licenses.items()},
             "modules": [module.to_dict() for module in self.report.modules],
+            **({"orders": list(map(asdict, self.orders))} if self.orders else {}),
             "seed": self.recipe.seed,
             "tokenizer": self.tokenizer,
         }
 
 
-def _subject(part: DataFile | Shard) -> dict[str, Any]:
+def _subject(part: DataFile | Shard | OrderFile) -> dict[str, Any]:
     return {"name": part.name, "digest": {"sha256": part.sha256}}
 
 
@@ -208,6 +228,7 @@ def _report(
         duplicate_groups=stated["duplicates"]["groups"],
         duplicate_records=stated["duplicates"]["records"],
         warnings=(),
+        epochs=recipe.epoch_count,
     )
 
 

@@ -96,7 +96,8 @@ class Recipe:
 
     `amounts` says what shares are of, and by which `tokenizer` tokens were counted, as text; it and
     `groups` are left out where they are empty, as each module's keys are which it does not have.
-    Where licences come from a profile, `license_profile` says so; else it is left out.
+    Where licences come from a profile, `license_profile` says so; else it is left out. So is
+    `epochs`, which says of how many epochs the mix has orders.
     """
 
     format: str
@@ -111,6 +112,7 @@ class Recipe:
     amounts: dict[str, str] | None = None
     groups: tuple[RecipeGroup, ...] = ()
     license_profile: LicenseProfile | None = None
+    epochs: dict[str, str] | None = None
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Recipe:
@@ -133,7 +135,7 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as JSON values."""
         made = asdict(self)
-        _leave_out(made, "amounts", "groups", "license_profile")
+        _leave_out(made, "amounts", "groups", "license_profile", "epochs")
         for module in made["modules"]:
             _leave_out(module, "languages", "weight", "amount", "max_repeat", "curation")
         for group in made.get("groups", ()):
@@ -159,6 +161,11 @@ class Recipe:
             ),
             seed=self.seed,
         )  # fmt: skip
+
+    @property
+    def epoch_count(self) -> int | None:
+        """Return how many epochs have an order, None where none has."""
+        return None if self.epochs is None else int(self.epochs["count"])
 
     def sha256(self) -> str:
         """Return the SHA-256 of the recipe's canonical JSON as 64 hex digits."""

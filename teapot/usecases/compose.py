@@ -11,12 +11,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from teapot.amounts import Usable, solve
+from teapot.amounts import Usable, solve, unique_lines
 from teapot.attribution import attributed
 from teapot.checks.builtin import builtin_checks
 from teapot.contents import ContentsFacts
 from teapot.digest import sha256_hex
-from teapot.emit import contents_of, gathered, write_data
+from teapot.emit import contents_of, gathered, write_data, write_orders
+from teapot.epochs import EpochOrders, UniqueRecords
 from teapot.errors import ConfigError, DataError, ExpectationError, Problem, UsageError, counted
 from teapot.files import OutputPaths, Stage, recover, staged
 from teapot.index import RecordIndex
@@ -25,7 +26,7 @@ from teapot.ledger import LedgerFacts, LedgerSpool
 from teapot.lock import Lock
 from teapot.mixing import Mix, plan_mix
 from teapot.model.attribution import AttributedPart, Attribution
-from teapot.model.manifest import DataFile, LedgerFile, Manifest
+from teapot.model.manifest import DataFile, LedgerFile, Manifest, OrderFile
 from teapot.model.recipe import Recipe
 from teapot.model.report import MixReport
 from teapot.names import file_fault
@@ -79,6 +80,7 @@ class Composition:
     recipe_sha256: str
     report: MixReport
     attribution: Attribution | None = None
+    orders: tuple[OrderFile, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the composition as JSON values."""
@@ -98,9 +100,15 @@ class Composition:
             "manifest": {"path": str(self.paths.manifest), "sha256": self.manifest_sha256},
             "signature": {"path": str(self.paths.bundle)} if self.is_signed else None,
             **({"attribution": {"path": path, "sha256": made.sha256}} if made else {}),
+            **self._orders(),
             "recipe_sha256": self.recipe_sha256,
             **self.report.to_dict(),
         }  # fmt: skip
+
+    def _orders(self) -> dict[str, Any]:
+        files = zip(self.orders, self.paths.orders(len(self.orders)), strict=True)
+        told = [{**asdict(order), "path": str(path)} for order, path in files]
+        return {"orders": told} if told else {}
 
     def _shards(self) -> dict[str, Any]:
         shards = self.data.shards
@@ -147,7 +155,7 @@ def plan(
         if lock is not None:
             lock.compare([source for source in found.sources if source.module not in unlocked])
         mix = _mix(run, index)
-        report = report_mix(run.resolved, found, mix, tokens=run.tokens is not None)
+        report = _report(run, found, mix)
     problem = _unexpected(run.resolved, report)
     if problem is not None:
         report = replace(report, warnings=(*report.warnings, str(problem)))
@@ -186,13 +194,15 @@ def compose(
         run.resolved = lock.pin(run.resolved)
     paths = output_paths(run.resolved, output)
     recover(paths)
-    targets = OutputTargets.of(paths, _shards(run), attributed=_is_attributed(run))
+    targets = OutputTargets.of(
+        paths, _shards(run), attributed=_is_attributed(run), epochs=run.resolved.config.epoch_count
+    )
     _refuse_overwriting(run, targets)
-    with staged(paths, targets.data) as stage:
+    with staged(paths, (*targets.data, *targets.orders)) as stage:
         manifest = _write_data_and_ledger(run, stage, targets, lock=lock)
         written = manifest.to_bytes()
         stage.path(paths.manifest).write_bytes(written)
-        finals = [*targets.data, paths.ledger, paths.manifest]
+        finals = [*targets.data, *targets.orders, paths.ledger, paths.manifest]
         if manifest.attribution is not None:
             finals.append(paths.attribution)
         if signer is not None:
@@ -210,6 +220,7 @@ def compose(
         recipe_sha256=manifest.recipe.sha256(),
         report=manifest.report,
         attribution=manifest.attribution,
+        orders=manifest.orders,
     )
 
 
@@ -232,7 +243,7 @@ def _write_data_and_ledger(
         if lock is not None:
             lock.compare(found.sources)
         mix = _mix(run, index, stage.folder)
-        report = report_mix(run.resolved, found, mix, tokens=run.tokens is not None)
+        report = _report(run, found, mix)
         problem = _unexpected(run.resolved, report)
         if problem is not None:
             raise ExpectationError(problem)
@@ -249,6 +260,7 @@ def _write_data_and_ledger(
             )
             places = [stage.path(path) for path in targets.data]
             data = write_data(made, places, spans, run.options.progress)
+            orders = _write_orders(run, stage, targets, index=index, mix=mix)
             rows, contents = accounted.result()
         parts = attributed_parts(found, mix) if targets.is_attributed else None
     manifest = Manifest(
@@ -262,8 +274,23 @@ def _write_data_and_ledger(
         report=report,
         versions=_versions(found),
         tokenizer=run.tokenizer,
+        orders=orders,
     )  # fmt: skip
     return manifest if parts is None else _attributed(run, stage, manifest, parts)
+
+
+def _write_orders(
+    run: _Run, stage: Stage, targets: OutputTargets, *, index: RecordIndex, mix: Mix
+) -> tuple[OrderFile, ...]:
+    """Prepare the orders of epochs, where they were asked for."""
+    lines = _epoch_lines(run.resolved, mix)
+    if lines is None:
+        return ()
+    orders = EpochOrders(
+        UniqueRecords.of_mix(index, mix, stage.folder), lines, count=len(targets.orders),
+        seed=run.resolved.config.training.seed,
+    )  # fmt: skip
+    return write_orders(orders, list(map(stage.path, targets.orders)), run.options.progress)
 
 
 def _attributed(
@@ -351,7 +378,7 @@ def _refuse_overwriting(run: _Run, targets: OutputTargets) -> None:
                 inputs[path] = f"the source {spec.id}"
     taken = {path.resolve(): what for path, what in inputs.items()}
     outputs = [paths.data, *targets.data, *targets.replaced, paths.ledger, paths.manifest]
-    outputs += [paths.attribution] if targets.is_attributed else []
+    outputs += [*targets.orders, *([paths.attribution] if targets.is_attributed else [])]
     for output in (*outputs, paths.bundle):
         if output.resolve() in taken:
             message = f"is {taken[output.resolve()]}, which this would overwrite; choose -o"
@@ -405,11 +432,35 @@ def _cache(options: MixOptions) -> PartCache | None:
 def _mix(run: _Run, index: RecordIndex, folder: Path | None = None) -> Mix:
     return plan_mix(
         index,
-        partial(_lines_of, run.resolved),
+        partial(_data_lines_of, run.resolved),
         seed=run.resolved.config.training.seed,
         duplicates=run.resolved.config.duplicates,
         folder=folder,
     )
+
+
+def _report(run: _Run, found: Survey, mix: Mix) -> MixReport:
+    return report_mix(
+        run.resolved, found, mix, tokens=run.tokens is not None,
+        epoch_lines=_epoch_lines(run.resolved, mix),
+    )  # fmt: skip
+
+
+def _epoch_lines(resolved: ResolvedMix, mix: Mix) -> Mapping[str, int] | None:
+    """Return the lines of each module in one epoch, None where epochs have no orders."""
+    if resolved.config.epoch_count is None:
+        return None
+    usable = {
+        name: Usable(records=share.usable, tokens=share.tokens)
+        for name, share in mix.shares.items()
+    }
+    return _lines_of(resolved, usable)
+
+
+def _data_lines_of(resolved: ResolvedMix, usable: Mapping[str, Usable]) -> Mapping[str, int]:
+    """Return the lines of each module in the data file: what epochs use stands there once."""
+    lines, count = _lines_of(resolved, usable), resolved.config.epoch_count
+    return lines if count is None else unique_lines(lines, count, usable)
 
 
 def _lines_of(resolved: ResolvedMix, usable: Mapping[str, Usable]) -> Mapping[str, int]:
@@ -426,7 +477,7 @@ def _lines_of(resolved: ResolvedMix, usable: Mapping[str, Usable]) -> Mapping[st
 
 def _unexpected(resolved: ResolvedMix, report: MixReport) -> Problem | None:
     """Return what is wrong where the mix has not as many examples as the config expects."""
-    expected, found = resolved.config.expect.examples, report.total.lines
+    expected, found = resolved.config.expect.examples, report.examples
     if expected is None or expected == found:
         return None
     moved = [

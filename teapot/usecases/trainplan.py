@@ -129,6 +129,7 @@ def config_differences(config: Config, recipe: Recipe) -> list[str]:
             config.training.include_reasoning, recipe.include_reasoning,
         ),
     }  # fmt: skip
+    pairs["epochs.orders"] = _orders(config.epoch_count), _orders(recipe.epoch_count)
     # A module may name checks of its own, so only what the config asks for can be missing.
     checks = tuple(sorted(set(config.checks)))
     pairs["checks"] = (
@@ -141,6 +142,10 @@ def config_differences(config: Config, recipe: Recipe) -> list[str]:
         for key, (ours, theirs) in pairs.items()
         if ours != theirs
     ]
+
+
+def _orders(epochs: int | None) -> str:
+    return "none" if epochs is None else f"{epochs} epochs"
 
 
 def _amount_pairs(ours: AskedMix, theirs: AskedMix) -> dict[str, tuple[object, object]]:
