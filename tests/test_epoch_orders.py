@@ -324,6 +324,23 @@ def test_what_is_printed_tells_an_epoch_from_unique_lines(
     assert run(["plan", "mix.config", "--json"]) == 0
 
 
+def test_explain_tells_which_epochs_have_a_record(
+    made: teapot.Composition, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = made.paths.data.read_bytes().splitlines()
+    for number, line in enumerate(lines):
+        uses = tuple(order(path).count(number) for path in ORDERS)
+        (answer,) = teapot.explain("mix.jsonl", [str(number + 1)])
+        assert [found.uses for found in answer.explanations] == [uses]
+        assert run(["explain", "mix.jsonl", json.loads(line)["id"]]) == 0
+        times = {epoch: "" if n == 1 else f" ({n} times)" for epoch, n in enumerate(uses, 1) if n}
+        told = ", ".join(f"{epoch}{word}" for epoch, word in times.items())
+        assert f"  epochs     {told}\n" in capsys.readouterr().out
+    ORDERS[0].unlink()
+    (answer,) = teapot.explain("mix.jsonl", ["1"])
+    assert answer.explanations[0].uses == () and "uses" not in answer.explanations[0].to_dict()
+
+
 def test_amounts_are_those_of_an_epoch(tmp_path: Path) -> None:
     for name, count in (("a", 40), ("b", 9), ("c", 30)):
         write_module(tmp_path, f"t/{name}", chat_rows(name, count))
