@@ -29,9 +29,12 @@ _COMPARED = "each order with the one that ranks make of the ledger's records"
 _READ = ["module", "content_digest", "occurrence", "lines"]
 
 
-def check_orders(paths: OutputPaths, manifest: Manifest) -> CheckResult:
-    """Return whether each order is the one stated, and together they use every line."""
-    faults = list(_file_faults(paths, manifest))
+def check_orders(paths: OutputPaths, manifest: Manifest, *, is_data: bool) -> CheckResult:
+    """Return whether each order is the one stated, and together they use every line.
+
+    Only of data that is as stated is it known how many lines there are.
+    """
+    faults = list(_file_faults(paths, manifest, is_data=is_data))
     expected = f"{counted(len(manifest.orders), 'order')} over {manifest.data.records} lines"
     return CheckResult.compare(
         "orders", "SHA-256, size and numbers of each epoch's order, and that all lines are used",
@@ -54,21 +57,30 @@ def check_ranks(paths: OutputPaths, manifest: Manifest) -> CheckResult:
     )  # fmt: skip
 
 
+def examples_are_those_of_modules(manifest: Manifest) -> bool:
+    """Tell whether modules give as many examples as each order has; so files bound the work."""
+    examples = sum(module.epoch_lines or 0 for module in manifest.report.modules)
+    return all(
+        (order.examples, order.bytes) == (examples, LINE.itemsize * examples)
+        for order in manifest.orders
+    )
+
+
 def ranks_not_looked_at() -> CheckResult:
-    """Return what stands for the check of ranks where the ledger is not the one composed."""
-    told = f"{_COMPARED}; the ledger is not the one composed"
+    """Return what stands for the check of ranks where what they would be compared with is wrong."""
+    told = f"{_COMPARED}; the ledger or an order is not the one composed"
     return CheckResult(name=RANKS, status=Status.SKIPPED, compared=told)
 
 
-def _file_faults(paths: OutputPaths, manifest: Manifest) -> Iterator[str]:
-    lines = manifest.data.records
+def _file_faults(paths: OutputPaths, manifest: Manifest, *, is_data: bool) -> Iterator[str]:
+    lines = manifest.data.records if is_data else 0
     is_used = room(lines, numpy.bool_, None)
     is_used[:] = False
     files = paths.orders(len(manifest.orders))
     are_read = True
     for path, stated in zip(files, manifest.orders, strict=True):
         try:
-            fault = _fault(path, stated, is_used)
+            fault = _fault(path, stated, is_used if is_data else None)
         except DataError as error:
             fault, are_read = "; ".join(problem.message for problem in error.problems), False
         if fault is not None:
@@ -81,18 +93,19 @@ def _file_faults(paths: OutputPaths, manifest: Manifest) -> Iterator[str]:
         yield f"{counted(unused, 'line')} of the data, line {first} first, are in no epoch"
 
 
-def _fault(path: Path, stated: OrderFile, is_used: Numbers) -> str | None:
-    """Return what is wrong with one order; note the lines that it uses."""
+def _fault(path: Path, stated: OrderFile, is_used: Numbers | None) -> str | None:
+    """Return what is wrong with one order; note the lines that it uses, where they are known."""
     reader, most = OrderReader(path, stated.bytes), -1
     for numbers in reader.blocks():
         most = max(most, int(numbers.max(initial=0)))
-        is_used[numbers[numbers < len(is_used)]] = True
+        if is_used is not None:
+            is_used[numbers[numbers < len(is_used)]] = True
     if reader.bytes > stated.bytes:
         return f"has more than the {stated.bytes} bytes stated"
     if reader.sha256 != stated.sha256:
         found = f"found {reader.sha256}, {counted(reader.bytes, 'byte')}"
         return f"was altered: expected sha256 {stated.sha256}, {stated.bytes} bytes, {found}"
-    if most >= len(is_used):
+    if is_used is not None and most >= len(is_used):
         return f"names line {most + 1}, and the data has {len(is_used)}"
     return None
 

@@ -199,21 +199,21 @@ def _sign_order(made: teapot.Composition, change: Callable[[], None]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "checks", "told"),
+    ("change", "told"),
     [
-        (lambda: _change(0, 0, 24), ["orders", "epochs"],
+        (lambda: _change(0, 0, 24),
          "mix.epoch-1.order names line 25, and the data has 24"),
         (lambda: [_change(epoch, place, 1) for epoch in range(3)
                   for place, line in enumerate(order(ORDERS[epoch])) if line == 0],
-         ["orders", "epochs"], "1 line of the data, line 1 first, are in no epoch"),
+         "1 line of the data, line 1 first, are in no epoch"),
     ],
 )  # fmt: skip
 def test_a_signed_order_that_does_not_fit_the_data_is_found(
-    change: Callable[[], None], checks: list[str], told: str, made: teapot.Composition
+    change: Callable[[], None], told: str, made: teapot.Composition
 ) -> None:
     _sign_order(made, change)
     found = faults()
-    assert list(found) == checks
+    assert list(found) == ["orders"]
     assert told in found["orders"]
 
 
@@ -222,6 +222,26 @@ def test_a_signed_order_that_ranks_do_not_give_is_found(made: teapot.Composition
     found = faults()
     assert list(found) == ["epochs"]
     assert found["epochs"][0].startswith("mix.epoch-1.order is not the order of epoch 1: stated")
+
+
+def test_numbers_that_nothing_can_have_are_told_and_not_worked_through(
+    made: teapot.Composition,
+) -> None:
+    def claim(value: Any) -> None:
+        stated = _composition(value)
+        stated["data"]["records"] = 10**15
+        stated["modules"][0]["epoch_lines"] = 10**15
+
+    restate(made, claim)
+    assert {"sums", "data"} <= faults().keys() and "orders" not in faults()
+
+
+def test_data_that_was_altered_leaves_the_orders_their_own_check(made: teapot.Composition) -> None:
+    with made.paths.data.open("ab") as file:
+        file.write(b"{}\n")
+    assert "orders" not in faults()
+    _change(0, 3, 0)
+    assert faults()["orders"][0].startswith("mix.epoch-1.order was altered")
 
 
 def _composition(value: Any) -> Any:

@@ -433,13 +433,17 @@ class _Verifier:
             yield CheckResult(name=NAME, status=Status.SKIPPED, compared=told)
 
     def _orders(self, manifest: Manifest, found: Sequence[CheckResult]) -> Iterator[CheckResult]:
-        """Yield the checks of epochs' orders; of their ranks, where the ledger is as stated."""
-        from teapot.orderchecks import check_orders, check_ranks, ranks_not_looked_at  # arrays
+        """Yield the checks of epochs' orders; of their ranks, where all else is as stated."""
+        from teapot import orderchecks  # arrays, which few compositions need
 
-        yield check_orders(self.paths, manifest)
         held = {result.name for result in found if result.status == Status.OK}
-        is_ledger = {"ledger", "conservation"} <= held
-        yield check_ranks(self.paths, manifest) if is_ledger else ranks_not_looked_at()
+        files = orderchecks.check_orders(self.paths, manifest, is_data="data" in held)
+        yield files
+        is_sound = {"ledger", "conservation"} <= held and files.status == Status.OK
+        if is_sound and orderchecks.examples_are_those_of_modules(manifest):
+            yield orderchecks.check_ranks(self.paths, manifest)
+        else:
+            yield orderchecks.ranks_not_looked_at()
 
     def _is_published_alone(self) -> bool:
         """Tell whether the manifest lies in this project's `manifests/`, without its data."""
