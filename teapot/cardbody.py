@@ -10,6 +10,7 @@ from shlex import quote
 from teapot.canonical import dumps
 from teapot.errors import counted
 from teapot.model.exportstatement import EXPORT, ExportStatement
+from teapot.model.likeness import Likeness
 from teapot.model.manifest import Manifest
 from teapot.model.report import MixReport, ModuleReport
 from teapot.model.trainstatement import STATEMENT, TrainStatement
@@ -171,9 +172,28 @@ def _composition(manifest: Manifest, *, has_attribution: bool = False) -> str:
     named = "Whose data it is: [ATTRIBUTION.md](ATTRIBUTION.md)."
     tail = f"\n\n{named}" if has_attribution else ""
     epochs = f"{_told_of_epochs(report)} " if report.epochs is not None else ""
+    tail = f"{_held(manifest)}{tail}"
     return (
         f"## Composition\n\n{by_module}\n\n{epochs}A module's licence is that of its rows that "
         f"name none of their own. By the licence of each record:\n\n{by_license}{tail}"
+    )
+
+
+_RELATIVES = {
+    "exact": "with all records of equal content",
+    "normalized": "with all records of the same words",
+    "near": "with all records that are near to them",
+}
+
+
+def _held(manifest: Manifest) -> str:
+    held = manifest.validation
+    if held is None:
+        return ""
+    relatives = _RELATIVES[Likeness.from_written(manifest.recipe.split).match]
+    return (
+        f"\n\nNot trained on: {manifest.report.split_told}, in {code(held.name)}, SHA-256 "
+        f"{code(held.sha256)}, {relatives}."
     )
 
 

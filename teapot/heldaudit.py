@@ -6,7 +6,7 @@ It comes from a ledger that nothing vouches for yet, so all that it says is look
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from teapot.claims import Claims
 from teapot.contents import hash_contents
 from teapot.ledgercolumns import VALIDATION_LINE
 from teapot.ledgerdigest import digests_of
+from teapot.ledgerqueries import RowTest
 from teapot.model.ledgeraccount import HeldAccount
 from teapot.sorted_digests import DigestSorter, shared_digests
 
@@ -28,6 +29,13 @@ def line_of(detail: str | None) -> int | None:
     """Return the line of the validation file that a detail names, from 1; None if it does not."""
     found = _LINE.fullmatch(detail or "")
     return int(found[1]) if found else None
+
+
+def names_line(lines: Collection[int]) -> RowTest:
+    """Return a test that finds details that name any of some lines of the validation file."""
+    return lambda details: numpy.array(
+        [line_of(detail) in lines for detail in details.to_pylist()], dtype=numpy.bool_
+    )
 
 
 class HeldAudit:

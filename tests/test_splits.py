@@ -25,8 +25,12 @@ from teapot.ledger import LEDGER, read_ledger
 from teapot.ledgerdigest import LedgerDigest
 from teapot.model.verification import Status
 from teapot.sketches import bands_of
+from teapot.usecases.audit import audit
+from teapot.usecases.diff import diff
+from teapot.usecases.trace import Word, trace
 from tests.support.compositions import compose, manifest_of, restate
 from tests.support.inline import inline_engine
+from tests.support.modelfolders import finish
 from tests.support.project import chat_row, chat_rows, jsonl, write_config, write_module
 
 SPLIT = {"validation": "20%"}
@@ -139,6 +143,72 @@ def test_dropped_duplicates_stay_duplicates(tmp_path: Path) -> None:
     assert len(twins) == 35
     assert set(held) & set(twins)
     assert _contents(made.paths.validation)
+
+
+def test_a_line_of_another_id_than_its_row_says_is_found(made: teapot.Composition) -> None:
+    def lie(rows: list[Any]) -> None:
+        next(row for row in rows if row["reason"] == "held-out")["id"] = "another"
+
+    _restated_ledger(made, lie)
+    assert _faults() == {}
+    faults = _faults(records=True)
+    assert "is another record than its ledger row says" in faults["held-out records"]
+
+
+def test_a_model_folder_names_the_file_and_trace_finds_its_rows(made: teapot.Composition) -> None:
+    model = Path("models/tea")
+    finish(model, made)
+    card = (model / "README.md").read_text()
+    assert f"Not trained on: {made.report.split_told}, in `mix.validation.jsonl`" in card
+    record = json.loads(made.paths.validation.read_bytes().splitlines()[0])
+    told = "held out for validation, on line 1 of the validation file, and not trained"
+    for query in (record["id"], f"{record['messages'][0]['content']}"):
+        (found,) = trace(query, [model])
+        assert found.answer == Word.NO
+        assert found.why.startswith("held out for validation, on line 1")
+    (found,) = trace(record["id"], [model])
+    assert record["id"].startswith("a-") or found.why == told
+    (found,) = trace("nobody said this", [model])
+    assert found.why == "no record with this id, digest or text in mix.jsonl"
+    made.paths.validation.unlink()
+    (found,) = trace(record["id"], [model])
+    assert "held out" in found.why
+    made.paths.data.unlink()
+    (found,) = trace(record["id"], [model])
+    assert found.answer == Word.UNKNOWN
+    assert "held out" in found.why
+
+
+def test_an_audit_shows_the_file(made: teapot.Composition) -> None:
+    model = Path("models/tea")
+    finish(model, made)
+    results = {r.name: r for r in audit(model).verification.results}
+    assert results["validation"].status == Status.OK
+    assert "not trained on: mix.validation.jsonl" in results["manifest"].compared
+
+
+def test_explain_says_on_which_line_a_row_is_held(made: teapot.Composition) -> None:
+    record = json.loads(made.paths.validation.read_bytes().splitlines()[3])
+    for query in (record["id"], record["messages"][0]["content"]):
+        (answer,) = teapot.explain(made.paths.manifest, [query])
+        told = {(found.reason, found.draw_rank) for found in answer.explanations}
+        assert ("held-out", None) in told
+        lines = [found.detail for found in answer.explanations]
+        assert "validation line 4" in lines
+
+
+def test_a_diff_tells_of_a_split(tmp_path: Path, made: teapot.Composition) -> None:
+    other = compose(_project(tmp_path / "other", split={"validation": "30%"}))
+    configs = diff("mix.config", str(tmp_path / "other" / "mix.config"))
+    mixes = diff("mix.jsonl", str(other.paths.data))
+    for found in (configs, mixes):
+        told = {setting.path: (setting.a, setting.b) for setting in found.settings}
+        assert told["split.validation"] == ("20%", "30%")
+    assert mixes.compared == "rows"
+    first, second = mixes.modules[0].a, mixes.modules[0].b
+    assert first is not None
+    assert second is not None
+    assert first.dropped["held-out"] < second.dropped["held-out"]
 
 
 def test_everything_holds(made: teapot.Composition) -> None:

@@ -196,11 +196,12 @@ def _of_statement(statement: TrainStatement | None) -> str:
 def _of_manifest(manifest: Manifest | None) -> str:
     if manifest is None:
         return "the manifest's copy, which is not believed"
-    data, ledger = manifest.data, manifest.ledger
-    return (
+    data, ledger, held = manifest.data, manifest.ledger, manifest.validation
+    told = (
         f"{data.name}, sha256 {data.sha256}, {counted(data.records, 'record')}; {ledger.name}, "
         f"rows sha256 {ledger.rows_sha256}"
     )
+    return told if held is None else f"{told}; not trained on: {held.name}, sha256 {held.sha256}"
 
 
 def _sources(manifest: Manifest) -> CheckResult:

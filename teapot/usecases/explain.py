@@ -15,6 +15,8 @@ from teapot.checks.builtin import builtin_checks
 from teapot.configfile import SUFFIX
 from teapot.errors import DataError, Problem, UsageError
 from teapot.files import OutputPaths, recover
+from teapot.heldaudit import names_line
+from teapot.ledgercolumns import HELD_OUT
 from teapot.ledgerqueries import begins_with, find_rows, holds_any, is_text, read_ledger
 from teapot.model.record import Row
 from teapot.ordering import DRAW_LABEL, ORDER_LABEL, Ranker
@@ -179,12 +181,16 @@ class _Explainer:
             yield (row for row in every if (row["module"], row["source"], row["row"]) in keys)
         else:
             yield find_rows(ledger, "lines", holds_any(set(_lines_with(self._data, query))))
+            held = [self._paths.validation] if self._paths.validation.is_file() else []
+            yield find_rows(ledger, "detail", names_line(set(_lines_with(held, query))))
 
     def _explained(self, row: LedgerRow) -> Explanation:
         module, report = self._recipes[row["module"]], self._reports[row["module"]]
         source = next(part for part in module["sources"] if part["id"] == row["source"])
         usable = row["occurrence"] is not None
         draw, order = self._ranks(row, report) if usable else (None, None)
+        if row["reason"] == HELD_OUT:
+            draw = None  # it was taken out before anything was drawn
         checks = ["schema", "license"]
         checks += [check.name for check in builtin_checks(module["max_length"])]
         return Explanation(

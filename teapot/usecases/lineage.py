@@ -23,23 +23,25 @@ from teapot.model.manifest import Manifest
 from teapot.model.verification import CheckResult, Status
 from teapot.modelchecks import read_small
 from teapot.usecases.targets import compositions_of
+from teapot.validationchecks import validation_files
 
 _Place = TypeVar("_Place", Path, DataFiles)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lineage:
-    """The ledger and the data of a composition; None where absent, or not what was stated."""
+    """The files of a composition; None where absent, not what was stated, or not stated at all."""
 
     ledger: Path | None
     data: DataFiles | None
-    results: tuple[CheckResult, CheckResult]
+    validation: DataFiles | None
+    results: tuple[CheckResult, ...]
 
 
 def find_lineage(
     folder: Path, manifest: Manifest, manifest_sha256: str, *, composition: Path | None
 ) -> Lineage:
-    """Return ledger and data of the composition that a model folder's manifest states.
+    """Return the files of the composition that a model folder's manifest states.
 
     `composition` is a folder, or a file of the composition, to look into; None means the project.
 
@@ -50,14 +52,20 @@ def find_lineage(
     ledgers = (paths.ledger for paths in places if os.path.lexists(paths.ledger))
     files = (DataFiles(paths, manifest.data) for paths in places)
     ledger, data = next(ledgers, None), next((found for found in files if found.are_here), None)
-    checked = (
+    checked = [
         _checked("ledger", ledger, manifest.ledger.rows_sha256, lambda p: _rows_of(p, manifest)),
         _checked("data", data, manifest.data.sha256, _bytes_of),
-    )
-    is_ledger, is_data = (result.status == Status.OK for result in checked)
+    ]
+    held, stated = None, manifest.validation
+    if stated is not None:
+        named = (validation_files(paths, stated) for paths in places)
+        held = next((found for found in named if found.are_here), None)
+        checked.append(_checked("validation", held, stated.sha256, _bytes_of))
+    is_ok = {result.name: result.status == Status.OK for result in checked}
     return Lineage(
-        ledger=ledger if is_ledger else None, data=data if is_data else None, results=checked
-    )
+        ledger=ledger if is_ok["ledger"] else None, data=data if is_ok["data"] else None,
+        validation=held if is_ok.get("validation") else None, results=tuple(checked),
+    )  # fmt: skip
 
 
 def places_of(

@@ -15,6 +15,8 @@ from typing import Any
 from teapot.canonical import dumps, loads
 from teapot.datafiles import DataFiles
 from teapot.errors import Problem, UsageError
+from teapot.heldaudit import line_of
+from teapot.ledgercolumns import HELD_OUT
 from teapot.ledgerqueries import NAMES, find_rows, is_text
 from teapot.usecases.audit import AuditOptions
 from teapot.usecases.lineage import Lineage, find_lineage
@@ -118,15 +120,29 @@ def _answer(query: str, folder: Path, lineage: Lineage) -> Trace:
                 model=str(folder), answer=Word.YES, why=f"by {by}, in {path}",
                 lines=tuple(lines[:SHOWN_LINES]), count=len(lines),
             )  # fmt: skip
+    held = _held_out(query, lineage)
     if data is not None:
-        why = f"no record with this id, digest or text in {data}"
+        why = held or f"no record with this id, digest or text in {data}"
         return Trace(model=str(folder), answer=Word.NO, why=why)
     missing = [
         f"{result.name}: {result.found if path is None else 'no record with this id or digest'}"
-        for result, path in zip(lineage.results, (ledger, data), strict=True)
+        for result, path in zip(lineage.results, (ledger, data), strict=False)
     ]
-    why = "; ".join(missing)
+    why = "; ".join([*missing, *([held] if held else [])])
     return Trace(model=str(folder), answer=Word.UNKNOWN, why=why)
+
+
+def _held_out(query: str, lineage: Lineage) -> str | None:
+    """Return on which lines of the validation file the query is, in words; None where on none."""
+    lines = set(_lines_of_text(lineage.validation, query)) if lineage.validation else set()
+    if lineage.ledger is not None:
+        rows = find_rows(lineage.ledger, NAMES, is_text(query))
+        lines |= {line_of(row["detail"]) or 0 for row in rows if row["reason"] == HELD_OUT}
+    if not lines:
+        return None
+    shown = ", ".join(map(str, sorted(lines)[:SHOWN_LINES]))
+    more = " …" if len(lines) > SHOWN_LINES else ""
+    return f"held out for validation, on line {shown}{more} of the validation file, and not trained"
 
 
 def _lines_of_name(ledger: Path, query: str) -> Iterator[int]:

@@ -428,10 +428,16 @@ class _Verifier:
             yield from self._orders(manifest, found)
         if not self._options.records:
             return
-        from teapot.recordchecks import COMPARED, NAME, check_records  # parsers and arrays
+        from teapot.recordchecks import (  # parsers and arrays
+            COMPARED,
+            NAME,
+            check_held_records,
+            check_records,
+        )
 
         if all(result.status == Status.OK for result in found):
             yield check_records(self.paths, manifest)
+            yield from check_held_records(self.paths, manifest)
         else:
             told = f"{COMPARED}; the files are not those composed"
             yield CheckResult(name=NAME, status=Status.SKIPPED, compared=told)
