@@ -86,6 +86,7 @@ def compose(
     FILE.ledger.parquet          one row per row read, with its fate
     FILE.manifest.json           what went in: hashes, counts, weights, licences
     FILE.manifest.sigstore.json  the signature over the manifest
+    FILE.epoch-N.order           which lines an epoch has, with `epochs: {orders: true}`
 
     The key is --key, else $TEAPOT_SIGNING_KEY (PEM text or a path), else your own, which the first
     run makes.

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,7 +68,11 @@ def losses(folder: str) -> list[float]:
     return [json.loads(line)["loss"] for line in lines]
 
 
-def test_two_processes_make_the_steps_of_one(mix: Path, capsys: Capture) -> None:
+@pytest.mark.parametrize("config", [{}, {"epochs": {"orders": True}}], ids=["drawn", "orders"])
+def test_two_processes_make_the_steps_of_one(
+    config: dict[str, Any], mix: Path, capsys: Capture
+) -> None:
+    compose(write_config(mix, {"t/one": 1}, output="mix.jsonl", training=TRAINING, **config))
     for folder, launcher in (
         ("one", RUN), ("two", (*TORCHRUN, "2", *RUN)),
     ):  # fmt: skip
