@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+MARK = re.compile(r"\[REDACTED:[a-z0-9-]+\]")
+"""What stands in the place of a finding."""
 
 SECRET, PERSONAL = "secret", "personal-data"
 """Reasons of findings, which are those of the ledger's rows that leave for them."""

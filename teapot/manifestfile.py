@@ -8,7 +8,7 @@ from pathlib import Path
 
 from teapot.amounts import Usable, solve
 from teapot.canonical import loads
-from teapot.errors import DataError, Problem
+from teapot.errors import DataError, Problem, counted
 from teapot.files import OutputPaths
 from teapot.ledgercolumns import NEAR_DUPLICATE
 from teapot.licenseterms import PROFILES, license_data
@@ -16,7 +16,7 @@ from teapot.licensing import LicensePolicy, allowed_by
 from teapot.model.amount import share_of_text, share_text
 from teapot.model.config import License
 from teapot.model.manifest import DataFile, Manifest
-from teapot.model.recipe import Recipe
+from teapot.model.recipe import Recipe, RecipeScan
 from teapot.model.record import Fault
 from teapot.model.report import HELD_OUT, ModuleReport
 from teapot.names import file_fault
@@ -148,6 +148,15 @@ def _curation_faults(module: ModuleReport, unreviewed: str) -> Iterator[str]:
             yield f"{module.name}: {what}: the curation states {stated}, the rest sums to {summed}"
 
 
+def _scan_faults(scan: RecipeScan | None, module: ModuleReport) -> Iterator[str]:
+    """Yield where rows were redacted that the recipe does not have redacted."""
+    for kind in ("secrets", "personal"):
+        rows = module.repaired.get(f"redact-{kind}", 0)
+        if rows and (scan is None or getattr(scan, kind) != "redact"):
+            told = f"{counted(rows, 'row')} by redact-{kind}, which its scan does not ask for"
+            yield f"{module.name}: {told}"
+
+
 def recipe_faults(manifest: Manifest) -> Iterator[str]:
     """Yield where the recipe and the account of what was read contradict each other."""
     recipe, report = manifest.recipe, manifest.report
@@ -169,6 +178,8 @@ def recipe_faults(manifest: Manifest) -> Iterator[str]:
             yield f"{module.name}: verdicts are in the recipe or in the account, not in both"
         elif curated.curation is not None:
             yield from _curation_faults(module, curated.curation.unreviewed)
+    for scanned, module in zip(recipe.modules, report.modules, strict=False):
+        yield from _scan_faults(scanned.scan, module)
     if (recipe.likeness is None) != (report.near_duplicates is None):
         yield "near duplicates are in the recipe or in the account, not in both"
     yield from _split_faults(manifest)

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from teapot.errors import MissingExtraError
-from teapot.findings import SECRET, Finding
+from teapot.findings import MARK, SECRET, Finding
 
 if TYPE_CHECKING:
     from kingfisher_sdk import Scanner
@@ -72,8 +72,11 @@ class SecretScanner:
             characters, at = characters + _length(data[at:start]), start
             kind = _kind(one.rule_id)
             helps = one.rule_id in needed and not _IDENTIFIES_ONLY.search(kind)
+            stop = characters + _length(data[start:end])
+            if MARK.fullmatch(text, characters, stop):
+                continue  # a rule for what stands in a place of an address takes any text for it
             if kind != _PRIVATE_KEY and (one.visible or helps):
-                yield _whole(text, characters, characters + _length(data[start:end]), kind)
+                yield _whole(text, characters, stop, kind)
 
     def _needed_by(self, rule: str) -> tuple[str, ...]:
         """Return the rules of what must stand beside what this rule finds."""

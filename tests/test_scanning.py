@@ -95,8 +95,10 @@ def test_a_password_is_no_address() -> None:
     assert password not in message["content"] and message["content"].startswith("postgres://app:[")
 
 
+URI = "postgres://app:" + "q7Zr9T2m" + "Xw4LkP8s@db.dilna.cz/x"
 WORDS = st.lists(
-    st.sampled_from([*PLANTED.values(), "word", " ", "\n", "\\", '"', "</think>", "é"]), max_size=5
+    st.sampled_from([*PLANTED.values(), URI, "word", " ", "\n", "\\", '"', "</think>", "é"]),
+    max_size=5,
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from teapot import MixOptions, scanning
 from teapot.cli.app import run
 from teapot.errors import ConfigError, MissingExtraError, UsageError
 from teapot.ledger import read_ledger
+from teapot.manifestfile import read_manifest, recipe_faults
 from teapot.model.config import Scan
 from teapot.scanscreens import ScanSpec, scan_of
 from teapot.sources import jsonl as jsonl_source
@@ -284,3 +286,14 @@ def test_a_row_that_fails_its_checks_when_redacted_is_told_by_what_was_read(
     assert (told["reason"], told["content_digest"]) == ("too-long", digest_of(row))
     assert "after redacted: phone at messages[0]" in told["detail"]
     assert is_verified(made)
+
+
+def test_rows_that_no_recipe_has_redacted_are_a_fault_of_the_manifest(tmp_path: Path) -> None:
+    made = mixed(tmp_path, {"secrets": "redact", "personal": "drop"})
+    manifest = read_manifest(made.paths.manifest.read_bytes(), "m")
+    assert list(recipe_faults(manifest)) == []
+    (module,) = manifest.recipe.modules
+    for scan in (None, replace(module.scan, secrets="report")):  # type: ignore[type-var]
+        recipe = replace(manifest.recipe, modules=(replace(module, scan=scan),))
+        told = "t/a: 1 row by redact-secrets, which its scan does not ask for"
+        assert list(recipe_faults(replace(manifest, recipe=recipe))) == [told]

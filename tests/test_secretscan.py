@@ -76,6 +76,16 @@ def test_secret_key_beside_its_public_name_is_taken_with_it(scanner: SecretScann
     assert list(scanner.findings(f"the id {name} alone gives no access")) == []
 
 
+@pytest.mark.parametrize("address", ["postgres://app:{}@db.dilna.cz/x", "https://ada:{}@dilna.cz"])
+def test_password_in_an_address_is_found_once_and_its_mark_never(
+    address: str, scanner: SecretScanner
+) -> None:
+    text = address.format("q7Zr9T2m" + "Xw4LkP8s")
+    left = redacted(text, scanner.findings(text))
+    assert left == address.format("[REDACTED:generic-credential-uri]")
+    assert list(scanner.findings(left)) == []
+
+
 def test_secret_in_base64_is_taken_with_its_wrapping(scanner: SecretScanner) -> None:
     wrapped = base64.b64encode(f"user {SECRETS['github-pat']} now".encode()).decode()
     text = f"data: {wrapped}."
