@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from teapot.amounts import contradictions
 from teapot.errors import ConfigError, Problem, UsageError
 from teapot.licensing import parse_license
 from teapot.model.amount import quantity, share_of_text
-from teapot.model.config import ALL_LICENSES, Config, decimal_of
+from teapot.model.config import ALL_LICENSES, Config, decimal_of, eval_sets_of
 from teapot.model.record import Fault
 from teapot.schemas import schema_faults, shown
+from teapot.sources.local import format_of_name
 from teapot.strictyaml import Path_, YamlDocument, read_yaml
 
 SUFFIX = ".config"
@@ -83,10 +84,28 @@ def _semantic_faults(value: dict[str, Any]) -> Iterator[tuple[Path_, str]]:
     held = value.get("split", {}).get("validation")
     if held is not None and not 0 < share_of_text(held) < 1:
         yield ("split", "validation"), f"found {held}, expected more than 0 and less than 100%"
+    yield from _eval_faults(("decontaminate",), value.get("decontaminate", ()))
+    yield from _eval_faults(("eval", "sets"), value.get("eval", {}).get("sets", ()))
     output = value.get("output")
     file = output.get("file") if isinstance(output, dict) else output
     if file is not None and ("\0" in file or file.endswith("/")):
         yield ("output",), f"found {file!r}, expected the name of a file"
+
+
+def _eval_faults(path: Path_, value: Sequence[Any]) -> Iterator[tuple[Path_, str]]:
+    seen: set[str] = set()
+    for number, one in enumerate(eval_sets_of(value)):
+        name, place = one.set, (*path, number)
+        if name in seen:
+            yield place, f"{name} is named twice"
+        seen.add(name)
+        if name.startswith(("/", "~", "\\")) or PureWindowsPath(name).drive:
+            told = f"found {name}, expected a path relative to the config; where a file lies on"
+            yield place, f"{told} this machine is said with --source NAME=PATH"
+        elif format_of_name(name) == "sqlite":
+            yield place, "a database needs a query: make a module of it, and name that"
+        if one.short > one.ngram:
+            yield place, f"short is {one.short}, expected at most {one.ngram}, which is ngram"
 
 
 def _weight_faults(modules: dict[str, Any], weights: dict[str, Any]) -> Iterator[tuple[Path_, str]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from teapot.canonical import CanonicalError, dumps_readable, loads
 from teapot.errors import DataError, Problem, UsageError
+from teapot.model.recipe import RecipeDecontamination
 from teapot.model.report import SourceReport
 from teapot.resolve import ModuleInMix, ResolvedMix
 
@@ -21,13 +22,15 @@ _KEYS = ("digest_of", "kind", "revision", "rows", "sha256", "uri")
 class Lock:
     """The pins of a lock file, by module and source id; `verdicts` are digests by module and use.
 
-    A lock without `verdicts` is what it was before it could pin them.
+    `eval_sets` are digests by set and source. A lock without these is what it was before it could
+    pin them.
     """
 
     path: Path
     teapot: str
     pins: Mapping[str, Mapping[str, Any]]
     verdicts: Mapping[str, str] = field(default_factory=dict)
+    eval_sets: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Lock:
@@ -48,10 +51,12 @@ class Lock:
         pins = value.get("sources")
         if not isinstance(pins, dict) or not all(map(_is_pin, pins.values())):
             raise UsageError(Problem(str(path), "is not a lock: sources are not pins by name"))
-        verdicts = value.get("verdicts", {})
-        if not isinstance(verdicts, dict) or not all(isinstance(v, str) for v in verdicts.values()):
-            raise UsageError(Problem(str(path), "is not a lock: verdicts are not digests by name"))
-        return cls(path, str(value.get("teapot")), pins, verdicts)
+        digests = [value.get(key, {}) for key in ("verdicts", "eval_sets")]
+        for key, found in zip(("verdicts", "eval_sets"), digests, strict=True):
+            if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
+                told = f"is not a lock: {key} are not digests by name"
+                raise UsageError(Problem(str(path), told))
+        return cls(path, str(value.get("teapot")), pins, *digests)
 
     @classmethod
     def of(
@@ -67,15 +72,20 @@ class Lock:
         value = {"format": FORMAT, "teapot": self.teapot, "sources": dict(self.pins)}
         if self.verdicts:
             value["verdicts"] = dict(self.verdicts)
+        if self.eval_sets:
+            value["eval_sets"] = dict(self.eval_sets)
         return dumps_readable(value)
 
     def pin(self, mix: ResolvedMix, *, but: Collection[str] = ()) -> ResolvedMix:
         """Return the mix with every source at its locked revision, `but` those of some modules.
 
         Raises:
-            DataError: the mix has a source that the lock does not name, or other verdicts.
+            DataError: the mix has a source that the lock does not name, or other verdicts or
+                evaluation sets.
         """
-        self._refuse_other_verdicts([m for m in mix.modules if m.name not in but])
+        judged = [module for module in mix.modules if module.name not in but]
+        self._refuse_others("verdicts on", _verdicts_of(judged), self.verdicts)
+        self._refuse_others("evaluation set", digests_of(mix.decontamination), self.eval_sets)
         names = [
             f"{module.name} {source.id}"
             for module in mix.modules
@@ -88,13 +98,12 @@ class Lock:
             raise DataError(Problem(str(self.path), message))
         return replace(mix, pins={name: self.pins[name].get("revision") for name in names})
 
-    def _refuse_other_verdicts(self, modules: Sequence[ModuleInMix]) -> None:
+    def _refuse_others(self, what: str, found: Mapping[str, str], pins: Mapping[str, str]) -> None:
         problems = []
-        for name, found in _verdicts_of(modules).items():
-            pinned = self.verdicts.get(name)
-            if pinned != found:
-                told = f"locked is {pinned}" if pinned else "the lock does not pin them"
-                message = f"verdicts on {name}: sha256 is {found}, {told}; run `teapot lock` again"
+        for name, sha256 in found.items():
+            if pins.get(name) != sha256:
+                told = f"locked is {pins[name]}" if name in pins else "the lock does not pin them"
+                message = f"{what} {name}: sha256 is {sha256}, {told}; run `teapot lock` again"
                 problems.append(Problem(str(self.path), message))
         if problems:
             raise DataError(*problems)
@@ -130,6 +139,15 @@ class Lock:
                     problems.append(Problem(f"{self.path}", f"{_name(source)}: {found}"))
         if problems:
             raise DataError(*problems)
+
+
+def digests_of(sets: RecipeDecontamination | None) -> dict[str, str]:
+    """Return the digest of each source of evaluation sets: `eval/mmlu mmlu-test`, a file alone."""
+    return {
+        one.name if one.name == source.id else f"{one.name} {source.id}": source.sha256
+        for one in (sets.sets if sets is not None else ())
+        for source in one.sources
+    }
 
 
 def _verdicts_of(modules: Sequence[ModuleInMix]) -> dict[str, str]:

@@ -178,6 +178,8 @@ def recipe_faults(manifest: Manifest) -> Iterator[str]:
             yield f"{module.name}: verdicts are in the recipe or in the account, not in both"
         elif curated.curation is not None:
             yield from _curation_faults(module, curated.curation.unreviewed)
+        if recipe.decontaminate is None and "contaminated" in module.dropped:
+            yield f"{module.name}: it drops leaks of evaluation sets, and the recipe names no set"
     for scanned, module in zip(recipe.modules, report.modules, strict=False):
         yield from _scan_faults(scanned.scan, module)
     if (recipe.likeness is None) != (report.near_duplicates is None):

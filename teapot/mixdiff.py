@@ -79,6 +79,10 @@ def recipe_settings(recipe: Recipe) -> dict[str, Any]:
             for key in _PINS:
                 del source[key]
         module["sources"] = sources
+    if "decontaminate" in value:
+        value["decontaminate"] = {one.pop("name"): one for one in value["decontaminate"]["sets"]}
+        for one in value["decontaminate"].values():
+            del one["sources"]
     return value
 
 

@@ -118,7 +118,7 @@ class RecordMaker:
 
     def _make(self, row: Row) -> Example | Dropped:
         identity, category, faults = _names(row, self._module.fields)
-        turns = _turns(row, self._module.fields, self._ignored)
+        turns = turns_of(row, self._module.fields, self._ignored)
         tools = _tools(row, self._module.fields, faults)
         verdict = self._options.licenses.judge(self._license_of(row))
         faults.extend((*turns.faults, *self._reasoning_faults(row)))
@@ -255,7 +255,8 @@ def _names(row: Row, fields: FieldMap) -> tuple[str | None, str | None, list[Fau
     return found[0], found[1], faults
 
 
-def _turns(row: Row, fields: FieldMap, ignored: frozenset[str]) -> Turns:
+def turns_of(row: Row, fields: FieldMap, ignored: frozenset[str]) -> Turns:
+    """Return the messages of a row as its module says where they are."""
     if fields.user is not None or fields.assistant is not None:
         return _exchange(row, fields)
     columns = [fields.messages] if fields.messages else ["messages", "conversations"]

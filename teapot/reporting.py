@@ -102,6 +102,7 @@ def recipe_of(
         strip_think=config.training.strip_think,
         include_reasoning=config.training.include_reasoning,
         max_bad_rows=config.max_bad_rows,
+        decontaminate=resolved.decontamination,
         modules=tuple(_recipe_module(resolved, module, read) for module in resolved.modules),
         amounts=_recipe_amounts(asked, tokenizer),
         groups=tuple(

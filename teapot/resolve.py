@@ -18,7 +18,7 @@ from teapot.licensing import deprecated_in
 from teapot.model.amount import AskedMix
 from teapot.model.config import BadRowPolicy, Config
 from teapot.model.module import Module, SourceSpec
-from teapot.model.recipe import RecipeScan
+from teapot.model.recipe import RecipeDecontamination, RecipeScan
 from teapot.modulefile import ModuleFile, ModulePlaces
 from teapot.scanscreens import scan_of, scan_screens
 from teapot.screens import ScreenSpec
@@ -88,7 +88,8 @@ class ResolvedMix:
     """A config with its modules in the order of their names.
 
     `warnings` concern the modules' demands on each other; `pins` are locked revisions by module and
-    source id (`safety/consequence ke-secular-conversational`).
+    source id (`safety/consequence ke-secular-conversational`). `decontamination` says of evaluation
+    sets what a recipe does, once they were read; `eval_files` are they by source id.
     """
 
     file: ConfigFile
@@ -96,6 +97,8 @@ class ResolvedMix:
     modules: tuple[ModuleInMix, ...]
     warnings: tuple[str, ...]
     pins: Mapping[str, str | None] = field(default_factory=dict)
+    decontamination: RecipeDecontamination | None = None
+    eval_files: Mapping[str, Path | None] = field(default_factory=dict)
 
     @property
     def asked(self) -> AskedMix:
@@ -103,8 +106,9 @@ class ResolvedMix:
         return self.config.asked_mix()
 
     def source_ids(self) -> list[str]:
-        """Return the ids of all sources of the mix."""
-        return [source.id for module in self.modules for source in module.sources]
+        """Return the ids of all sources of the mix, and of its evaluation sets once read."""
+        ids = [source.id for module in self.modules for source in module.sources]
+        return [*ids, *(one for one in self.eval_files if one not in ids)]
 
 
 def resolve(path: str | Path, options: MixOptions) -> ResolvedMix:

@@ -30,6 +30,7 @@ from teapot.interfaces import (
     SourceIdentity,
     SourceReader,
 )
+from teapot.leakscreen import LEAKED
 from teapot.ledger import LedgerSpool
 from teapot.licenseterms import license_data
 from teapot.licensing import LicensePolicy
@@ -64,6 +65,7 @@ class Tally:
     noted: Counter[str] = field(default_factory=Counter)
     repeated_ids: int = 0
     bad_rows: list[Problem] = field(default_factory=list)
+    leaks: list[Problem] = field(default_factory=list)
     curator: Curator | None = None
 
 
@@ -158,6 +160,7 @@ def survey(
             reading.read(spec, reader, parts, _facts(mix, module, spec, sinks))
         reading.end()
     _judge_bad_rows(mix, found)
+    _refuse_leaked(mix, found)
     _refuse_unreviewed(mix, found)
     _refuse_empty(mix, found)
 
@@ -314,13 +317,14 @@ class _Reading:
     def _drop(self, dropped: Dropped, spec: SourceSpec, number: int) -> None:
         tally = self._tally
         tally.dropped[dropped.reason] += 1
-        if not dropped.bad:
+        if not dropped.bad and dropped.reason != LEAKED:
             return
-        tally.bad += 1
-        if len(tally.bad_rows) < SHOWN_BAD_ROWS:
+        tally.bad += dropped.bad
+        problems = tally.bad_rows if dropped.bad else tally.leaks
+        if len(problems) < SHOWN_BAD_ROWS:
             place = f"{self._module.name} {spec.id}:{number}"
             shown = f" (id {dropped.id})" if dropped.id else ""
-            tally.bad_rows.append(Problem(place, dropped.shown + shown))
+            problems.append(Problem(place, dropped.shown + shown))
 
 
 def _facts(mix: ResolvedMix, module: ModuleInMix, spec: SourceSpec, sinks: Sinks) -> dict[str, Any]:
@@ -397,6 +401,20 @@ def _too_many(mix: ResolvedMix, found: Survey) -> Iterator[Problem]:
             yield from tally.bad_rows[:SHOWN_EXAMPLES]
         told = f"{counted(total, 'bad row')} in the mix, at most {allowed} allowed by max_bad_rows"
         yield mix.file.problem(("max_bad_rows",), told)
+
+
+def _refuse_leaked(mix: ResolvedMix, found: Survey) -> None:
+    """Fail where records hold of an evaluation set what must not be in the mix at all."""
+    tallies = found.tallies.values()
+    problems = [problem for tally in tallies for problem in tally.leaks][:SHOWN_BAD_ROWS]
+    leaked = sum(tally.dropped[LEAKED] for tally in tallies)
+    if leaked:
+        told = f"{counted(leaked, 'record')} of evaluation sets in the mix"
+        if leaked > len(problems):
+            told += f", of which the first {len(problems)} are named"
+        told += "; take them out, or say what becomes of them (rows: drop, overlap: drop)"
+        place = ("decontaminate",) if mix.config.decontaminate else ("eval", "sets")
+        raise DataError(*problems, mix.file.problem(place, told))
 
 
 def _refuse_unreviewed(mix: ResolvedMix, found: Survey) -> None:

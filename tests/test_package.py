@@ -34,6 +34,7 @@ def test_shipped_configs_and_schemas_are_resources() -> None:
     configs = files("teapot_configs")
     assert configs.joinpath("demo.config").is_file()
     assert configs.joinpath("modules", "demo", "data", "consequence.jsonl").is_file()
+    assert configs.joinpath("modules", "demo", "data", "exam.jsonl").is_file()
     assert files("teapot_schemas").joinpath("manifest.schema.json").is_file()
 
 

@@ -101,6 +101,7 @@ def test_objects_with_named_properties_admit_no_others(name: str) -> None:
         (config.Training, _object("config", "training")),
         (config.Output, _object("config", "output", 1)),
         (config.Eval, _object("config", "eval")),
+        (config.EvalSet, _schema("config")["$defs"]["evalSets"]["items"]["anyOf"][1]),
         (config.Expect, _object("config", "expect")),
         (config.Scan, _schema("config")["$defs"]["scan"]),
         (recipe.RecipeScan, _schema("manifest")["$defs"]["recipeModule"]["properties"]["scan"]),

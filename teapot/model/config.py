@@ -6,7 +6,7 @@ them. Values come from `from_dict` after the schema has accepted them, so nothin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
@@ -20,6 +20,8 @@ DuplicatePolicy = Literal["keep", "drop"]
 Unreviewed = Literal["keep", "drop", "fail"]
 ConflictPolicy = Literal["warn", "fail"]
 ScanPolicy = Literal["drop", "redact", "report", "off"]
+Overlap = Literal["drop", "fail", "report"]
+WholeRow = Literal["fail", "drop", "keep"]
 ALL_LICENSES = "all"
 
 
@@ -123,12 +125,30 @@ class Output:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class EvalSet:
+    """A file beside the config or a module that no record of the mix may leak.
+
+    `overlap` is what becomes of a record with `ngram` words in a row in common (`short` with
+    shorter texts), `rows` of one that has a whole row of it.
+    """
+
+    set: str
+    fields: tuple[str, ...] = ()
+    sha256: str | None = None
+    overlap: Overlap = "drop"
+    rows: WholeRow = "fail"
+    ngram: int = 13
+    short: int = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Eval:
-    """Which evaluations must pass after training."""
+    """Which evaluations must pass after training, and the sets that they use."""
 
     required: bool = False
     abort_on_failure: bool = False
     sealed_suites: tuple[Mapping[str, Any], ...] = ()
+    sets: tuple[EvalSet, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -183,6 +203,7 @@ class Config:
     groups: Mapping[str, Group] = field(default_factory=dict)
     scan: Scan = Scan()
     split: Split | None = None
+    decontaminate: tuple[EvalSet, ...] | None = None
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Config:
@@ -223,6 +244,17 @@ class Config:
             secrets=own.secrets or self.scan.secrets, personal=own.personal or self.scan.personal
         )
 
+    @property
+    def is_decontaminated(self) -> bool:
+        """Tell whether records are compared with evaluation sets."""
+        return self.decontaminate is not None or bool(self.eval.sets)
+
+    def eval_sets(self) -> tuple[EvalSet, ...]:
+        """Return the sets that records are compared with: those named, then those of the evals."""
+        named = self.decontaminate or ()
+        known = {one.set for one in named}
+        return (*named, *(one for one in self.eval.sets if one.set not in known))
+
     def asked_mix(self) -> AskedMix:
         """Return what is asked of all modules that are on."""
         names = [name for name in sorted(self.modules) if self.weight(name) > 0]
@@ -248,6 +280,16 @@ class Config:
 def decimal_of(value: int | Decimal | str) -> Decimal:
     """Return a number that may be written as text (`2e-4` is text in YAML 1.1) exactly."""
     return Decimal(str(value))
+
+
+def eval_sets_of(value: Sequence[str | Mapping[str, Any]]) -> tuple[EvalSet, ...]:
+    """Return the evaluation sets of a list in which a name alone stands for one."""
+    return tuple(
+        EvalSet(set=one)
+        if isinstance(one, str)
+        else EvalSet(**{**one, "fields": tuple(one.get("fields", ()))})
+        for one in value
+    )
 
 
 def _module_uses(value: Mapping[str, Any]) -> Mapping[str, ModuleUse]:
@@ -340,6 +382,7 @@ def _output(value: str | Mapping[str, Any]) -> Output:
 def _eval(value: Mapping[str, Any]) -> Eval:
     made = dict(value)
     made["sealed_suites"] = tuple(made.get("sealed_suites", ()))
+    made["sets"] = eval_sets_of(made.get("sets", ()))
     return Eval(**made)
 
 
@@ -369,6 +412,7 @@ _SECTIONS: Mapping[str, Any] = {
     "expect": lambda value: Expect(**value),
     "duplicates": _duplicates,
     "amounts": lambda value: WholeMix(**_whole_numbers(value)),
+    "decontaminate": eval_sets_of,
     "groups": lambda value: {name: _group(group) for name, group in value.items()},
     "split": lambda value: Split(**{**value, "validation": share_of_text(value["validation"])}),
 }

@@ -101,14 +101,50 @@ class LicenseProfile:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RecipeEvalSource:
+    """One file of an evaluation set, or one source of a module that is one, as it was read."""
+
+    id: str
+    revision: str | None
+    sha256: str
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecipeEvalSet:
+    """An evaluation set that records were compared with, and what became of those that leak it.
+
+    `overlap` and `on_row` are what became of runs of words and of whole rows; of a row, the texts
+    in `fields` were compared, or all where it is empty.
+    """
+
+    name: str
+    fields: tuple[str, ...]
+    overlap: str
+    on_row: str
+    ngram: int
+    short: int
+    sources: tuple[RecipeEvalSource, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecipeDecontamination:
+    """The evaluation sets of a mix, and the digest of all that was looked for."""
+
+    index_sha256: str
+    sets: tuple[RecipeEvalSet, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
     """Everything that decides the bytes of a data file; `licenses` is `all` or the allowed ids.
 
     `amounts` says what shares are of, and by which `tokenizer` tokens were counted, as text; it and
     `groups` are left out where they are empty, as each module's keys are which it does not have.
     Where licences come from a profile, `license_profile` says so; else it is left out, as
-    `likeness` is where only equal contents are duplicates. `split` has the share that is held out
-    for validation as text, and is left out where none is.
+    `likeness` is where only equal contents are duplicates, and `decontaminate` where records were
+    compared with no evaluation set. `split` has the share that is held out for validation as text,
+    and is left out where none is.
     """
 
     format: str
@@ -125,6 +161,7 @@ class Recipe:
     license_profile: LicenseProfile | None = None
     likeness: dict[str, str] | None = None
     split: dict[str, str] | None = None
+    decontaminate: RecipeDecontamination | None = None
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Recipe:
@@ -141,18 +178,26 @@ class Recipe:
                     for group in value.get("groups", ())
                 ),
                 "license_profile": _license_profile(value.get("license_profile")),
+                "decontaminate": _decontamination(value.get("decontaminate")),
             }
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as JSON values."""
         made = asdict(self)
-        _leave_out(made, "amounts", "groups", "license_profile", "likeness", "split")
+        _leave_out(
+            made, "amounts", "groups", "license_profile", "likeness", "split", "decontaminate"
+        )
         for module in made["modules"]:
             _leave_out(module, "languages", "weight", "amount", "max_repeat", "curation", "scan")
         for group in made.get("groups", ()):
             _leave_out(group, "rows")
         return made
+
+    def eval_source_ids(self) -> list[str]:
+        """Return the ids of the files and sources of its evaluation sets."""
+        sets = self.decontaminate.sets if self.decontaminate is not None else ()
+        return [source.id for one in sets for source in one.sources]
 
     def asked(self) -> AskedMix:
         """Return how much it asks of each module."""
@@ -192,6 +237,22 @@ def _license_profile(value: Mapping[str, Any] | None) -> LicenseProfile | None:
     return LicenseProfile(
         profile=tuple(value["profile"]), named=tuple(value["named"]), data=value["data"]
     )
+
+
+def _decontamination(value: Mapping[str, Any] | None) -> RecipeDecontamination | None:
+    if value is None:
+        return None
+    sets = tuple(
+        RecipeEvalSet(
+            **{
+                **one,
+                "fields": tuple(one["fields"]),
+                "sources": tuple(RecipeEvalSource(**source) for source in one["sources"]),
+            }
+        )
+        for one in value["sets"]
+    )
+    return RecipeDecontamination(index_sha256=value["index_sha256"], sets=sets)
 
 
 def _asked(module: RecipeModule) -> Asked:

@@ -75,15 +75,21 @@ def open_local(file: LocalFile, format_name: str | None = None) -> SourceReader:
         raise SourceError(file.problem(f"cannot be read: {error.strerror or error}")) from error
 
 
+def format_of_name(name: str) -> str | None:
+    """Return the format that a file's name tells; None where it tells none."""
+    suffixes = sorted(_FORMATS, key=len, reverse=True)
+    return next((_FORMATS[one] for one in suffixes if name.lower().endswith(one)), None)
+
+
 def _format_of(file: LocalFile, known: frozenset[str]) -> str:
     """Return the declared format, else what the file's name tells, the declared name, the kind."""
     spec = file.spec
     if spec.format is not None:
         return spec.format
     for name in (file.path.name, spec.file, spec.path, spec.url):
-        for suffix in sorted(_FORMATS, key=len, reverse=True):
-            if name is not None and name.lower().endswith(suffix):
-                return _FORMATS[suffix]
+        told = format_of_name(name) if name is not None else None
+        if told is not None:
+            return told
     if spec.kind in known:
         return spec.kind
     raise UsageError(

@@ -18,6 +18,7 @@ from teapot.contents import ContentsFacts, hash_contents
 from teapot.digest import sha256_hex
 from teapot.emit import DataFacts, contents_of, gathered, write_data
 from teapot.errors import ConfigError, DataError, ExpectationError, Problem, UsageError, counted
+from teapot.evalsets import with_eval_sets
 from teapot.files import OutputPaths, Stage, recover, staged
 from teapot.index import RecordIndex
 from teapot.interfaces import Check
@@ -394,6 +395,8 @@ def _refuse_overwriting(run: _Run, targets: OutputTargets) -> None:
             path = places.local_path(spec, module.file.path.parent)
             if path is not None:
                 inputs[path] = f"the source {spec.id}"
+    files = mix.eval_files.items()
+    inputs |= {path: f"the evaluation set {name}" for name, path in files if path is not None}
     taken = {path.resolve(): what for path, what in inputs.items()}
     outputs = [paths.data, *targets.records, *targets.replaced, paths.ledger, paths.manifest]
     outputs += [paths.attribution] if targets.is_attributed else []
@@ -405,7 +408,7 @@ def _refuse_overwriting(run: _Run, targets: OutputTargets) -> None:
 
 
 def _start(config: str | Path, options: MixOptions) -> _Run:
-    resolved = resolve(config, options)
+    resolved = with_eval_sets(resolve(config, options), options)
     named = resolved.config.tokenizer
     path = options.tokenizer or (resolved.file.path.parent / named if named else None)
     return _Run(resolved, options, TokenCounter(path) if path is not None else None)

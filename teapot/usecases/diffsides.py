@@ -17,6 +17,7 @@ from typing import Any
 
 from teapot.configfile import SUFFIX
 from teapot.errors import ConfigError, DataError, Problem, UsageError
+from teapot.evalsets import declared_sets
 from teapot.files import OutputPaths
 from teapot.gitfiles import is_revision, write_revision
 from teapot.ledgerrows import StatedLedger
@@ -152,6 +153,7 @@ def _config(mix: ResolvedMix, target: str) -> ConfigSide:
         for module in mix.modules
         for spec in module.sources
     ]  # fmt: skip
+    mix = replace(mix, decontamination=declared_sets(mix.config))
     recipe = recipe_of(mix, sources, tokenizer=_tokenizer(mix))
     return ConfigSide(
         told=_unsigned(target, "config"), recipe=recipe, values=_config_values(mix, recipe)

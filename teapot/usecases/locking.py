@@ -8,7 +8,7 @@ from pathlib import Path
 
 from teapot.errors import Problem, UsageError
 from teapot.files import write_atomically
-from teapot.lock import FILE, Lock
+from teapot.lock import FILE, Lock, digests_of
 from teapot.resolve import MixOptions, resolve
 from teapot.usecases.compose import plan
 from teapot.version import __version__
@@ -33,7 +33,8 @@ def lock(config: Path, options: MixOptions, *, update: Sequence[str] = ()) -> Lo
             known_names = ", ".join(sorted(present))
             raise UsageError(Problem(name, f"not a module of this mix, which has {known_names}"))
     pinned = known if update else None
-    sources = plan(config, options, lock=pinned, unlocked=update).report.sources
+    planned = plan(config, options, lock=pinned, unlocked=update)
+    sources, sets = planned.report.sources, digests_of(planned.recipe.decontaminate)
     if update:
         sources = tuple(source for source in sources if source.module in update)
         modules = tuple(module for module in modules if module.name in update)
@@ -41,6 +42,7 @@ def lock(config: Path, options: MixOptions, *, update: Sequence[str] = ()) -> Lo
     made = replace(
         known, teapot=__version__, pins=dict(sorted({**known.pins, **anew.pins}.items())),
         verdicts=dict(sorted({**known.verdicts, **anew.verdicts}.items())),
+        eval_sets=dict(sorted({**known.eval_sets, **sets}.items())),
     )  # fmt: skip
     write_atomically(path, made.to_bytes())
     return made

@@ -45,7 +45,7 @@ def check_sources(
     """Yield, for every source that can be reached, whether it still is what was read."""
     config = config or find_config(manifest)
     places = ModulePlaces.around(config, mix.modules)
-    ids = [source.id for source in manifest.report.sources]
+    ids = [source.id for source in manifest.report.sources] + manifest.recipe.eval_source_ids()
     try:
         given = SourceMap.gather(config, mix.sources, ids)
     except (UsageError, ConfigError) as error:

@@ -50,12 +50,14 @@ from teapot.processes import OwnProcesses
 from teapot.resolve import MixOptions
 from teapot.trust import Trust
 from teapot.trustfile import load_trust
+from teapot.usecases.evalsetchecks import check_eval_sets
 from teapot.usecases.remaking import (
     PUBLISHED_FOLDER,
     check_curations,
     check_published,
     check_rebuild,
     check_sources,
+    find_config,
 )
 from teapot.usecases.targets import compositions_of
 
@@ -389,6 +391,8 @@ class _Verifier:
         yield check_recipe(manifest, stated_recipe_sha256(believed))
         yield from check_sources(manifest, self._options.mix, self._options.config)
         yield from check_curations(manifest, self._options.mix, self._options.config)
+        config = self._options.config or find_config(manifest)
+        yield from check_eval_sets(manifest, self._options.mix, config)
         yield from check_published(self.paths, believed)
         if self._options.rebuild:
             yield from check_rebuild(
