@@ -139,6 +139,13 @@ def solve(
     return tuple(conflicts) or dict(sorted(lines.items()))
 
 
+def unique_lines(
+    lines: Mapping[str, int], count: int, usable: Mapping[str, Usable]
+) -> dict[str, int]:
+    """Return how many records of each module so many epochs use, given its lines in one epoch."""
+    return {name: min(number * count, usable[name].records) for name, number in lines.items()}
+
+
 def apportion(quotas: Mapping[str, Fraction], total: int, seed: int) -> dict[str, int]:
     """Return whole numbers that sum to `total`, by largest remainder.
 

@@ -153,7 +153,7 @@ def _recipe(statement: TrainStatement) -> str:
 def _composition(manifest: Manifest, *, has_attribution: bool = False) -> str:
     report, recipe = manifest.report, {module.name: module for module in manifest.recipe.modules}
     modules = [
-        [code(m.name), code(m.version), f"{m.lines:,}", *_asked(report, m),
+        [code(m.name), code(m.version), f"{m.lines:,}", *_an_epoch(m), *_asked(report, m),
          code(recipe[m.name].license)]
         for m in report.modules if m.name in recipe
     ]  # fmt: skip
@@ -163,15 +163,29 @@ def _composition(manifest: Manifest, *, has_attribution: bool = False) -> str:
         for name, part in report.licenses.items()
     ]
     asked = [">asked", ">realised"] if report.has_amounts else [">weight"]
-    by_module = _table(["module", "version", ">records", *asked, "licence"], modules)
+    lines = [">records"] if report.epochs is None else [">records", ">lines an epoch"]
+    by_module = _table(["module", "version", *lines, *asked, "licence"], modules)
     by_license = _table(
         ["licence", ">records", ">tokens" if is_counted else ">characters"], licenses
     )
     named = "Whose data it is: [ATTRIBUTION.md](ATTRIBUTION.md)."
     tail = f"\n\n{named}" if has_attribution else ""
+    epochs = f"{_told_of_epochs(report)} " if report.epochs is not None else ""
     return (
-        f"## Composition\n\n{by_module}\n\nA module's licence is that of its rows that name "
-        f"none of their own. By the licence of each record:\n\n{by_license}{tail}"
+        f"## Composition\n\n{by_module}\n\n{epochs}A module's licence is that of its rows that "
+        f"name none of their own. By the licence of each record:\n\n{by_license}{tail}"
+    )
+
+
+def _an_epoch(module: ModuleReport) -> tuple[str, ...]:
+    return () if module.epoch_lines is None else (f"{module.epoch_lines:,}",)
+
+
+def _told_of_epochs(report: MixReport) -> str:
+    return (
+        f"Each record stands in the data once. An epoch has {counted(report.examples, 'line')}, "
+        "drawn and ordered anew from the same ranks; its order is a file that the manifest states, "
+        "and it was verified as the data was before it was trained from."
     )
 
 
@@ -274,6 +288,7 @@ def _audit(facts: CardFacts) -> str:
         [f"train statement `{STATEMENT}`", f"`{facts.statement.sha256()}`"],
         ["manifest " + code(composed.manifest), f"`{composed.manifest_sha256}`"],
         ["data " + code(composed.data), f"`{composed.data_sha256}`"],
+        *(["order " + code(order.name), f"`{order.sha256}`"] for order in composed.orders),
     ]
     return (
         f"## How to verify and audit\n\n{block(chr(10).join(commands), 'sh')}\n\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -73,6 +74,7 @@ def _semantic_faults(value: dict[str, Any]) -> Iterator[tuple[Path_, str]]:
     yield from _amount_faults(modules, value.get("amounts", {}))
     yield from _group_faults(modules, weights, value.get("groups", {}))
     yield from _license_faults(value["license"])
+    yield from _epoch_faults(value.get("epochs", {}), value.get("training", {}).get("epochs"))
     rate = value.get("training", {}).get("learning_rate")
     if rate is not None and decimal_of(rate) == 0:
         yield ("training", "learning_rate"), f"found {rate}, expected a positive number"
@@ -200,6 +202,25 @@ def _license_faults(license_: dict[str, Any]) -> Iterator[tuple[Path_, str]]:
             yield ("license", "allowed", place), parsed.words
         elif " OR " in parsed.text or " AND " in parsed.text:
             yield ("license", "allowed", place), f"found {parsed.text}, expected a single licence"
+
+
+def _epoch_faults(
+    asked: dict[str, Any], epochs: int | Decimal | None
+) -> Iterator[tuple[Path_, str]]:
+    """Yield what is wrong with orders of epochs, given how many epochs are trained."""
+    if not asked.get("orders"):
+        if "count" in asked:
+            told = "nothing is counted where no order is asked for; say orders: true, or remove it"
+            yield ("epochs", "count"), told
+    elif "count" not in asked and epochs is None:
+        told = "nothing says of how many epochs; say epochs.count, or training.epochs"
+        yield ("epochs", "orders"), told
+    elif epochs is not None and decimal_of(epochs) % 1:
+        told = f"found {epochs}, expected a whole number, as each epoch has an order of its own"
+        yield ("training", "epochs"), told
+    elif epochs is not None and asked.get("count", epochs) < epochs:
+        told = f"found {asked['count']}, fewer than training.epochs, {epochs}; raise it"
+        yield ("epochs", "count"), told
 
 
 def _hint(path: Path) -> str:

@@ -7,17 +7,19 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 
 from teapot.contents import ContentsFacts, hash_contents
+from teapot.epochs import LINE, EpochOrders
 from teapot.hashingbeside import HasherBeside
 from teapot.index import RecordIndex
 from teapot.inorder import in_order
 from teapot.interfaces import Progress
 from teapot.merkle import MerkleTree
 from teapot.mixing import Mix
-from teapot.model.manifest import Shard
+from teapot.model.manifest import OrderFile, Shard
 from teapot.sorted_digests import DigestSorter
 from teapot.spool import Origins
 
@@ -91,6 +93,29 @@ def write_data(
             merkle_root=tree.root().hex(),
             shards=tuple(shards) if len(shards) > 1 else (),
         )
+
+
+def write_orders(
+    orders: EpochOrders, paths: Sequence[Path], progress: Progress
+) -> tuple[OrderFile, ...]:
+    """Write the order of each epoch to its path; return what was written."""
+    made = []
+    for epoch, path in enumerate(paths):
+        digest, size = sha256(), 0
+        with path.open("wb") as file:
+            for lines in orders.order(epoch):
+                written = lines.astype(LINE, copy=False).tobytes()
+                digest.update(written)
+                file.write(written)
+                size += len(written)
+        made.append(
+            OrderFile(
+                name=path.name, sha256=digest.hexdigest(), bytes=size,
+                examples=size // LINE.itemsize,
+            )
+        )  # fmt: skip
+        progress("order", epoch + 1, len(paths))
+    return tuple(made)
 
 
 class _EarlySync(AbstractContextManager["_EarlySync"]):

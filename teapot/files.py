@@ -25,7 +25,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from teapot.errors import DataError, OutputError, Problem
-from teapot.shards import shard_name, stem_of
+from teapot.shards import order_name, shard_name, stem_of
 
 _JOURNAL = "commit.json"
 _VALIDATION = ".validation.jsonl"
@@ -104,6 +104,17 @@ class OutputPaths:
         found = self.data.parent.glob(f"{_escaped(self.stem)}-*-of-*.jsonl")
         return sorted(path for path in found if stem_of(path.name) == self.stem)
 
+    def orders(self, count: int) -> tuple[Path, ...]:
+        """Return where the orders of so many epochs lie, that of the first epoch first."""
+        names = (order_name(self.stem, epoch) for epoch in range(1, count + 1))
+        return tuple(self.data.with_name(name) for name in names)
+
+    def all_orders(self) -> list[Path]:
+        """Return the files that lie there under the name of an order, of any epoch, sorted."""
+        found = self.data.parent.glob(f"{_escaped(self.stem)}.epoch-*.order")
+        names = re.compile(rf"{re.escape(self.stem)}\.epoch-[1-9][0-9]*\.order")
+        return sorted(path for path in found if names.fullmatch(path.name))
+
     @property
     def run_folder(self) -> Path:
         """Return the folder in which a run prepares its files."""
@@ -139,7 +150,7 @@ class Stage:
 def staged(paths: OutputPaths, shards: Sequence[Path] = ()) -> Iterator[Stage]:
     """Give a locked, empty folder beside the output; remove it in the end, whatever happens.
 
-    `shards` are where data goes that is cut, or held out.
+    `shards` are where data goes that is cut, or held out, and orders of epochs.
 
     Raises:
         OutputError: the folder is missing, read-only or full, or another run writes this output.
@@ -294,15 +305,15 @@ def _planned(journal: Path) -> dict[str, list[str]]:
     stem = re.escape(journal.parent.name.removeprefix(".").removesuffix(".teapot-run"))
     bundles = stem + r"\.manifest(\.[^./]+)?\.sigstore\.json"
     data = stem + r"(-[0-9]{5}-of-[0-9]{5})?\.jsonl"
-    beside = stem + r"\.(ATTRIBUTION\.md|validation\.jsonl)"
+    beside = stem + r"\.(ATTRIBUTION\.md|validation\.jsonl|epoch-[1-9][0-9]{0,3}\.order)"
     names = stem + rf"\.(ledger\.parquet|manifest\.json)|{beside}|{data}|{bundles}"
     try:
         with open_regular(journal) as file:
             plan = json.loads(file.read(_MAX_JOURNAL_BYTES))
         found = {key: plan[key] for key in ("rename", "remove")}
         # What a run puts in place is files of its own. It removes no more than signatures, data
-        # that was cut in another way, for which it has other data, such data's attribution, and
-        # what was held out of it.
+        # that was cut in another way, for which it has other data, and such data's attribution,
+        # what was held out of it, and orders.
         is_own = all(re.fullmatch(names, name) for name in found["rename"])
         has_data = any(re.fullmatch(data, name) for name in found["rename"])
         removed = rf"{bundles}|{data}|{beside}" if has_data else bundles

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,13 +96,13 @@ def refuse_other_sizes(file: Any, path: Path, rows: int, lines: int) -> None:
             raise DataError(Problem(str(path), f"{told}, more than any ledger of Teapot's"))
 
 
-def refuse_nulls(batch: Any) -> None:
-    """Refuse nulls where no ledger has one.
+def refuse_nulls(batch: Any, names: Sequence[str] = _NEVER_NULL) -> None:
+    """Refuse nulls where no ledger has one, in the columns that were read.
 
     Raises:
         ValueError: there is one.
     """
-    for name in _NEVER_NULL:
+    for name in set(names).intersection(_NEVER_NULL):
         column = batch.column(name)
         is_list = arrow.types.is_list(column.type)
         if column.null_count or (is_list and elements_of(column).null_count):

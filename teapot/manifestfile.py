@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from teapot.amounts import Usable, solve
+from teapot.amounts import Usable, solve, unique_lines
 from teapot.canonical import loads
 from teapot.errors import DataError, Problem, counted
 from teapot.files import OutputPaths
@@ -24,6 +24,7 @@ from teapot.shards import shard_spans
 from teapot.statementfile import read_object, refuse_other_form
 
 MAX_BYTES = 64 << 20
+_ORDER_BYTES = 4
 _AFTER_VERDICTS = ("curated", "unreviewed", "duplicate", NEAR_DUPLICATE, HELD_OUT)
 """Why rows are dropped that had passed every check, so that verdicts were asked for them."""
 
@@ -88,6 +89,7 @@ def number_faults(manifest: Manifest) -> Iterator[str]:
         parts["near duplicates"] = report.near_duplicates, left
     else:
         parts["near duplicates dropped"] = 0, left
+    yield from _order_faults(manifest)
     if data.shards:
         parts["bytes by shard"] = data.bytes, sum(shard.bytes for shard in data.shards)
         yield from _shard_faults(data)
@@ -114,6 +116,17 @@ def _attribution_faults(manifest: Manifest) -> Iterator[str]:
     for what, lines, summed in zip(("licence", "module"), stated, by, strict=True):
         if lines != summed:
             yield f"attribution: its lines by {what} are not those stated"
+
+
+def _order_faults(manifest: Manifest) -> Iterator[str]:
+    """Yield every order that has not the examples of its modules, or not their size."""
+    examples = sum(module.epoch_lines or 0 for module in manifest.report.modules)
+    for order in manifest.orders:
+        if order.examples != examples:
+            yield f"{order.name}: {order.examples} examples, the modules give {examples} an epoch"
+        if order.bytes != _ORDER_BYTES * order.examples:
+            told = f"{order.bytes} bytes, expected {_ORDER_BYTES} for each example"
+            yield f"{order.name}: {told}, {order.examples}"
 
 
 def _shard_faults(data: DataFile) -> Iterator[str]:
@@ -228,14 +241,28 @@ def _amount_faults(manifest: Manifest) -> Iterator[str]:
         yield from (f"it asks for what cannot be had: {conflict}" for conflict in lines)
         return
     for module in modules:
-        if module.lines != lines[module.name]:
+        if module.examples != lines[module.name]:
             told = f"{module.asked} of {module.usable} usable records gives {lines[module.name]}"
-            yield f"{module.name}: {told} lines, stated are {module.lines}"
+            yield f"{module.name}: {told} lines, stated are {module.examples}"
+    if manifest.recipe.epoch_count is not None:
+        yield from _epoch_faults(manifest, unique_lines(lines, manifest.recipe.epoch_count, usable))
+
+
+def _epoch_faults(manifest: Manifest, unique: Mapping[str, int]) -> Iterator[str]:
+    """Yield modules whose lines of the data are not the records that epochs use, each once."""
+    for module in manifest.report.modules:
+        expected = unique[module.name]
+        if (module.lines, module.kept) != (expected, expected):
+            told = f"its epochs use {expected} records, stated are {module.kept}"
+            yield f"{module.name}: {told} on {module.lines} lines"
 
 
 def _misstated_amounts(manifest: Manifest) -> Iterator[str]:
     """Yield amounts that are none, stated otherwise in the account, or of tokens not counted."""
     recipe, asked = manifest.recipe, manifest.recipe.asked()
+    if len(manifest.orders) != (recipe.epoch_count or 0):
+        told = f"it asks for orders of {recipe.epoch_count or 0} epochs"
+        yield f"{told}, stated are {len(manifest.orders)}"
     for part in recipe.modules:
         if (part.weight is None) != (part.amount is not None) or len(part.amount or "1") != 1:
             yield f"{part.name}: has no amount, or several"
@@ -248,6 +275,8 @@ def _misstated_amounts(manifest: Manifest) -> Iterator[str]:
     for module in manifest.report.modules:
         if module.amount != asked.told(module.name):
             yield f"{module.name}: the account says {module.asked}, the recipe something else"
+        if (module.epoch_lines is not None) != (recipe.epoch_count is not None):
+            yield f"{module.name}: lines of epochs are stated where no orders are asked for, or not"
         if (module.usable_tokens is not None) != asked.needs_tokens:
             yield f"{module.name}: tokens of usable records are stated where none decide, or not"
         elif module.usable_tokens is not None:
@@ -302,9 +331,17 @@ def _name_faults(manifest: Manifest) -> Iterator[str]:
     if manifest.validation is not None and manifest.validation.name != paths.validation.name:
         named, expected = manifest.validation.name, paths.validation.name
         yield f"the validation file is named {named!r}, expected {expected!r}"
+    yield from _order_name_faults(manifest, paths)
     for shard, path in zip(shards, paths.shards(len(shards)), strict=True):
         if shard.name != path.name:
             yield f"a shard is named {shard.name!r}, expected {path.name!r}"
+            return
+
+
+def _order_name_faults(manifest: Manifest, paths: OutputPaths) -> Iterator[str]:
+    for order, path in zip(manifest.orders, paths.orders(len(manifest.orders)), strict=True):
+        if order.name != path.name:
+            yield f"an order is named {order.name!r}, expected {path.name!r}"
             return
 
 

@@ -110,7 +110,7 @@ def _module(module: ModuleReport, lines: int, asked: Decimal) -> ModuleSide:
 
 def _lines_asked(module: ModuleReport) -> Decimal:
     """Return the lines that were asked for, those of a weight before their fraction is cut off."""
-    return Decimal(module.lines) if module.weight is None else module.weight * module.usable
+    return Decimal(module.examples) if module.weight is None else module.weight * module.usable
 
 
 def _license(amount: Amount) -> LicenseSide:

@@ -228,6 +228,16 @@ def rank_order(keys: Keys, whole_rank: Callable[[int], bytes]) -> Numbers:
     return order
 
 
+def not_above(ranks: Numbers, cutoff: bytes) -> Numbers:
+    """Tell which ranks, shape (n, 32), are not above a cut-off."""
+    bound = numpy.frombuffer(cutoff, dtype=numpy.uint8)
+    keys, key = prefixes_of(ranks), prefixes_of(bound.reshape(1, -1))[0]
+    enters: Numbers = keys < key
+    for place in numpy.flatnonzero(keys == key).tolist():
+        enters[place] = ranks[place].tobytes() <= cutoff
+    return enters
+
+
 @dataclass(frozen=True, slots=True)
 class _Planner:
     """What every step of a plan leans on."""
@@ -369,7 +379,7 @@ class _Planner:
                 yield _lines_of(records, ranks, copy)
             if share.cutoff is not None:
                 drawn = draw.ranks(contents, occurrences, share.whole)
-                enters = _not_above(drawn, share.cutoff)
+                enters = not_above(drawn, share.cutoff)
                 ranks = ranker.ranks(contents[enters], occurrences[enters], share.whole)
                 yield _lines_of(records[enters], ranks, share.whole)
 
@@ -418,16 +428,6 @@ def _lines_of(records: Numbers, ranks: Numbers, copy: int) -> Rows:
     lines = numpy.empty(len(records), dtype=_LINE)
     lines["key"], lines["record"], lines["copy"] = prefixes_of(ranks), records, copy
     return lines
-
-
-def _not_above(ranks: Numbers, cutoff: bytes) -> Numbers:
-    """Tell which ranks, shape (n, 32), are not above a cut-off."""
-    bound = numpy.frombuffer(cutoff, dtype=numpy.uint8)
-    keys, key = prefixes_of(ranks), prefixes_of(bound.reshape(1, -1))[0]
-    enters: Numbers = keys < key
-    for place in numpy.flatnonzero(keys == key).tolist():
-        enters[place] = ranks[place].tobytes() <= cutoff
-    return enters
 
 
 def _runs(same_as_next: Numbers) -> list[slice]:

@@ -152,11 +152,24 @@ def _check_header(check: str, path: Path, expected: dict[str, str]) -> CheckResu
 def check_composed(statement: TrainStatement, manifest: Manifest) -> CheckResult:
     """Return whether the data that was trained on is that of the manifest."""
     composed, data = statement.composed, manifest.data
+    trained = tuple((order.name, order.sha256) for order in composed.orders)
+    stated = tuple((order.name, order.sha256) for order in manifest.orders)
+    faults = _order_faults(stated, trained)
     return CheckResult.compare(
         "data", "the data that the train statement names with the manifest's",
         expected=f"{data.name}, {data.sha256}, {counted(data.records, 'record')}",
         found=f"{composed.data}, {composed.data_sha256}, {counted(composed.records, 'record')}",
+        details=faults,
     )  # fmt: skip
+
+
+def _order_faults(
+    stated: tuple[tuple[str, str], ...], trained: tuple[tuple[str, str], ...]
+) -> list[str]:
+    """Return what is wrong where the epochs trained have not the first of the orders stated."""
+    if bool(trained) == bool(stated) and stated[: len(trained)] == trained:
+        return []
+    return ["the epochs were not trained in the first of the orders that the manifest states"]
 
 
 def _no_other_weights(check: str, folder: Path, weights: Mapping[str, str]) -> CheckResult:

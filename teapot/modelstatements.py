@@ -23,7 +23,8 @@ def read_train_statement(data: bytes, where: str) -> TrainStatement:
     value = read_object(data, where, schema="train", max_bytes=MAX_BYTES)
     statement = TrainStatement.from_dict(value)
     composed = statement.composed
-    _refuse_names((*statement.weights, composed.manifest, composed.data), where)
+    orders = (order.name for order in composed.orders)
+    _refuse_names((*statement.weights, composed.manifest, composed.data, *orders), where)
     told = "is not written as Teapot writes a train statement"
     refuse_other_form(data, statement.to_bytes(), where, told)
     return statement

@@ -10,7 +10,7 @@ from typing import Any
 from teapot.canonical import CanonicalError, loads
 from teapot.errors import DataError, Problem, UsageError, counted
 from teapot.files import OutputPaths
-from teapot.shards import MAX_SHARDS
+from teapot.shards import MAX_ORDERS, MAX_SHARDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,9 @@ class OutputTargets:
     """The files of one composition that is to be written.
 
     `data` are the data file or its shards, in order; `validation` is where records go that are held
-    out, None where none are. `replaced` is data of the composition that lies there which was cut in
-    another way, or its attribution or validation file, and will be removed.
+    out, None where none are; `orders` are those of epochs. `replaced` is data of the composition
+    that lies there which was cut in another way, or its attribution, validation file or orders of
+    more epochs, and will be removed.
     """
 
     paths: OutputPaths
@@ -27,12 +28,21 @@ class OutputTargets:
     replaced: tuple[Path, ...]
     is_attributed: bool = False
     validation: Path | None = None
+    orders: tuple[Path, ...] = ()
 
     @classmethod
     def of(
-        cls, paths: OutputPaths, shards: int, *, attributed: bool = False, split: bool = False
+        cls,
+        paths: OutputPaths,
+        shards: int,
+        *,
+        attributed: bool = False,
+        split: bool = False,
+        epochs: int | None = None,
     ) -> OutputTargets:
         """Return where data goes that is cut into so many shards; one is the data file itself.
+
+        There is an order for each of the `epochs`.
 
         Raises:
             UsageError: it cannot be cut into so many.
@@ -46,13 +56,17 @@ class OutputTargets:
             before.append(paths.attribution)
         if not split and _was_split(paths) and os.path.lexists(paths.validation):
             before.append(paths.validation)
-        replaced = tuple(path for path in before if path not in data)
-        return cls(paths, data, replaced, attributed, paths.validation if split else None)
+        orders = paths.orders(epochs or 0)
+        before += [path for path in _ordered_before(paths) if os.path.lexists(path)]
+        replaced = tuple(path for path in before if path not in (*data, *orders))
+        held = paths.validation if split else None
+        return cls(paths, data, replaced, attributed, held, orders)
 
     @property
-    def records(self) -> tuple[Path, ...]:
-        """Return all files of records: the data, and the validation file where there is one."""
-        return self.data if self.validation is None else (*self.data, self.validation)
+    def written(self) -> tuple[Path, ...]:
+        """Return where data goes, what is held out of it, and orders of epochs."""
+        held = () if self.validation is None else (self.validation,)
+        return (*self.data, *held, *self.orders)
 
     def refuse_foreign(self) -> None:
         """Refuse to write over what no manifest tells of, or to leave it beside shards.
@@ -65,7 +79,9 @@ class OutputTargets:
         there = [self.paths.data] if self.paths.data.is_file() else []
         if len(self.data) > 1:
             there += self.paths.all_shards()
-        foreign = [path for path in there if path not in _composed_before(self.paths)]
+        there += [path for path in self.orders if os.path.lexists(path)]
+        known = {*_composed_before(self.paths), *_ordered_before(self.paths)}
+        foreign = [path for path in there if path not in known]
         held = self.validation
         if held is not None and os.path.lexists(held) and not _was_split(self.paths):
             foreign.append(held)
@@ -115,6 +131,16 @@ def _composed_before(paths: OutputPaths) -> tuple[Path, ...]:
     if not shards:
         return (paths.data,)
     return paths.shards(min(len(shards), MAX_SHARDS))
+
+
+def _ordered_before(paths: OutputPaths) -> tuple[Path, ...]:
+    """Return the orders that the manifest which lies there tells of, by names that are its own."""
+    try:
+        stated: Any = loads(paths.manifest.read_bytes())
+        count = len(stated["predicate"]["teapot_composition"]["orders"])
+    except (OSError, CanonicalError, LookupError, TypeError):
+        return ()
+    return paths.orders(min(count, MAX_ORDERS))
 
 
 def _refuse_foreign_attribution(paths: OutputPaths) -> None:

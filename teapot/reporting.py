@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy
@@ -45,15 +46,30 @@ from teapot.survey import Survey, Tally
 Counts = NDArray[numpy.int64]
 
 
-def report_mix(resolved: ResolvedMix, found: Survey, mix: Mix, *, tokens: bool) -> MixReport:
+def report_mix(
+    resolved: ResolvedMix,
+    found: Survey,
+    mix: Mix,
+    *,
+    tokens: bool,
+    epoch_lines: Mapping[str, int] | None = None,
+) -> MixReport:
     """Return the numbers of a mix; token counts are None unless a tokenizer counted.
+
+    Where epochs have orders, the mix is of unique records, and `epoch_lines` are an epoch's.
 
     Raises:
         DataError: licences cannot be combined, and the config lets that fail the run.
     """
     amounts, asked = _Amounts(found, mix, tokens=tokens), resolved.asked
-    modules = tuple(_module(module, asked, found, mix, amounts) for module in resolved.modules)
     likeness = resolved.config.duplicates.likeness
+    modules = tuple(
+        replace(
+            _module(module, asked, found, mix, amounts),
+            epoch_lines=None if epoch_lines is None else epoch_lines[module.name],
+        )
+        for module in resolved.modules
+    )
     return MixReport(
         modules=modules,
         sources=tuple(found.sources),
@@ -68,6 +84,7 @@ def report_mix(resolved: ResolvedMix, found: Survey, mix: Mix, *, tokens: bool) 
             *_license_warnings(resolved, amounts.modules_by_license()),
         ),
         split=(_recipe_split(resolved.config) or {}).get("validation"),
+        epochs=resolved.config.epoch_count,
     )
 
 
@@ -105,6 +122,7 @@ def recipe_of(
         decontaminate=resolved.decontamination,
         modules=tuple(_recipe_module(resolved, module, read) for module in resolved.modules),
         amounts=_recipe_amounts(asked, tokenizer),
+        epochs={"count": str(config.epoch_count)} if config.epoch_count else None,
         groups=tuple(
             RecipeGroup(
                 name=name, modules=group.modules, temperature=decimal_text(group.temperature),
@@ -274,14 +292,16 @@ def _warnings(resolved: ResolvedMix, found: Survey, modules: tuple[ModuleReport,
 def _module_warnings(use: ModuleInMix, report: ModuleReport, repeated_ids: int) -> list[str]:
     warnings = []
     weight, minimum = report.weight, use.module.min_examples
-    if report.lines == 0:
+    if report.examples == 0:
         warnings.append(f"{use.name}: {_asked_of(report)} usable records gives no line")
-    elif weight is not None and weight % 1 and report.lines == int(weight) * report.usable:
+    elif weight is not None and weight % 1 and report.examples == int(weight) * report.usable:
         warnings.append(
             f"{use.name}: the fraction of {report.asked} has no effect on {report.usable} records"
         )
-    if minimum is not None and report.lines < minimum:
-        warnings.append(f"{use.name}: {report.lines} lines, its module asks for {minimum} at least")
+    if minimum is not None and report.examples < minimum:
+        warnings.append(
+            f"{use.name}: {report.examples} lines, its module asks for {minimum} at least"
+        )
     if repeated_ids:
         warnings.append(
             f"{use.name}: {counted(repeated_ids, 'row')} of other content repeat an id; records "

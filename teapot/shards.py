@@ -1,5 +1,7 @@
 """How a data file is cut into shards: which names they have, and which lines each holds.
 
+An order of an epoch lies beside the data under a name of its own, however the data is cut.
+
 A shard holds a run of lines. Where `count` does not divide the lines, the first shards hold one
 more, as `datasets` cuts contiguous shards. The shards end to end are the data file, byte for byte.
 """
@@ -10,12 +12,18 @@ import re
 from itertools import pairwise
 
 MAX_SHARDS = 10_000
+MAX_ORDERS = 1000
 _NAME = re.compile(r"(.+)-[0-9]{5}-of-[0-9]{5}\.jsonl")
 
 
 def shard_name(stem: str, number: int, count: int) -> str:
     """Return the name of a shard, whose numbers begin at 0."""
     return f"{stem}-{number:05}-of-{count:05}.jsonl"
+
+
+def order_name(stem: str, epoch: int) -> str:
+    """Return the name of the order of an epoch, which are counted from 1."""
+    return f"{stem}.epoch-{epoch}.order"
 
 
 def stem_of(name: str) -> str | None:

@@ -13,6 +13,7 @@ from teapot.model.verification import CheckResult, Status
 
 MODEL = "the model's architecture and type with the base's"
 CONTROL_TOKENS = "every control token of the base with the tokenizer"
+_SHOWN_EPOCHS = 5
 LORA = "the modules that each LoRA target hits with the model's layers"
 
 
@@ -94,14 +95,19 @@ def steps_result(plan: TrainPlan, rows: int) -> CheckResult:
     parameters = plan.hyperparameters
     return CheckResult.compare(
         "steps", "the plan's optimizer steps with those of the rows that are trained",
-        expected=_steps_told(optimizer_steps(rows, parameters), rows, parameters),
-        found=_steps_told(plan.optimizer_steps, plan.rows, parameters),
+        expected=_steps_told(optimizer_steps(rows, parameters, plan.orders), rows, plan),
+        found=_steps_told(plan.optimizer_steps, plan.rows, plan),
     )  # fmt: skip
 
 
-def _steps_told(steps: int, rows: int, plan: Hyperparameters) -> str:
-    told = f"{rows:,} rows x {plan.epochs} epochs, {plan.effective_batch} a step"
-    return f"{steps:,} steps ({told})"
+def _steps_told(steps: int, rows: int, plan: TrainPlan) -> str:
+    numbers = plan.hyperparameters
+    told = f"{rows:,} rows x {numbers.epochs} epochs"
+    if plan.orders:
+        examples = " + ".join(f"{order.examples:,}" for order in plan.orders[:_SHOWN_EPOCHS])
+        more = " + …" if len(plan.orders) > _SHOWN_EPOCHS else ""
+        told = f"{examples}{more} examples of {rows:,} rows in {numbers.epochs} epochs"
+    return f"{steps:,} steps ({told}, {numbers.effective_batch} a step)"
 
 
 def memory_result(needs: Estimate, given: Decimal | None) -> CheckResult:

@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +59,8 @@ def compose_in_process(
 
 
 def state(paths: OutputPaths) -> dict[str, str]:
-    files = (paths.data, *paths.all_shards(), paths.ledger, paths.manifest)
+    data = (paths.data, *paths.all_shards(), *paths.all_orders())
+    files = (*data, paths.ledger, paths.manifest)
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in files if p.exists()}
 
 
@@ -95,14 +98,25 @@ def test_killed_at_any_moment_the_old_files_or_the_new_are_there(
     assert outcomes == {"old", "new"}
 
 
-@pytest.mark.parametrize(("before", "after"), [(1, 3), (3, 2)])
-def test_killed_while_data_is_cut_anew_the_old_files_or_the_new_are_there(
-    before: int, after: int, tmp_path: Path
+def _cut(shards: int) -> dict[str, Any]:
+    return {"output": {"shards": shards}}
+
+
+def _ordered(epochs: int) -> dict[str, Any]:
+    return {"epochs": {"orders": True, "count": epochs}} if epochs else {}
+
+
+@pytest.mark.parametrize(
+    ("of", "before", "after", "others"),
+    [(_cut, 1, 3, 2), (_cut, 3, 2, 2), (_ordered, 3, 1, 3), (_ordered, 2, 0, 3)],
+)
+def test_killed_while_files_come_and_go_the_old_ones_or_the_new_are_there(
+    of: Callable[[int], dict[str, Any]], before: int, after: int, others: int, tmp_path: Path
 ) -> None:
     write_module(tmp_path, "t/a", chat_rows("a", 20))
     configs = [
-        write_config(tmp_path, {"t/a": 1}, output={"shards": shards}).rename(tmp_path / name)
-        for shards, name in ((before, "first.config"), (after, "second.config"))
+        write_config(tmp_path, {"t/a": "0.5"}, **of(count)).rename(tmp_path / name)
+        for count, name in ((before, "first.config"), (after, "second.config"))
     ]
     folder = tmp_path / "out"
     folder.mkdir()
@@ -112,7 +126,7 @@ def test_killed_while_data_is_cut_anew_the_old_files_or_the_new_are_there(
     assert compose_in_process(configs[0], paths.data).returncode == 0
     old = state(paths)
     operations, renames = json.loads(compose_in_process(configs[1], paths.data).stdout)
-    assert (len(old), len(new), state(paths)) == (before + 2, after + 2, new)
+    assert (len(old), len(new), state(paths)) == (before + others, after + others, new)
     outcomes = set()
     removing = (renames[0] + renames[1]) // 2  # between the journal and the first file in place
     for point in (renames[0], removing, renames[2], operations):

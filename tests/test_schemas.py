@@ -106,6 +106,7 @@ def test_objects_with_named_properties_admit_no_others(name: str) -> None:
         (config.Scan, _schema("config")["$defs"]["scan"]),
         (recipe.RecipeScan, _schema("manifest")["$defs"]["recipeModule"]["properties"]["scan"]),
         (config.Duplicates, _object("config", "duplicates", 1)),
+        (config.Epochs, _object("config", "epochs")),
         (amount.WholeMix, _object("config", "amounts")),
         (config.Split, _object("config", "split")),
         (amount.Group, _object("config", "groups")["additionalProperties"]),

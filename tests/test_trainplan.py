@@ -296,7 +296,8 @@ def test_a_plan_is_written_whole_as_strict_json(tmp_path: Path) -> None:
             "memory_gb": Decimal("10.55"),
         },
     }  # fmt: skip
-    assert found.keys() == {"format"} | {field.name for field in fields(TrainPlan)}
+    names = {field.name for field in fields(TrainPlan)} - {"orders"}  # which few compositions have
+    assert found.keys() == {"format"} | names
     assert found["estimate"]["gradient_checkpointing"] is True
     assert data.endswith(b"\n}\n")
     assert json.loads(data) == json.loads(json.dumps(PLANNED.to_dict(), allow_nan=False))

@@ -138,6 +138,10 @@ def _print_files(made: Composition) -> None:
         held, path = made.validation, made.paths.validation
         click.echo(f"held out  {path}  {held.records:,} lines, {held.bytes:,} bytes")
         click.echo(f"          sha256 {held.sha256}")
+    if made.orders:
+        first, last = made.orders[0].name, made.orders[-1].name
+        told = first if first == last else f"{first} to {last}"
+        click.echo(f"orders    {told}, {sum(order.bytes for order in made.orders):,} bytes")
     click.echo(f"ledger    {made.paths.ledger}  {made.ledger.rows:,} rows")
     if made.attribution is not None:
         click.echo(f"credits   {made.paths.attribution}")

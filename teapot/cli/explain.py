@@ -69,7 +69,18 @@ def _lines(found: Explanation) -> list[str]:
         )
     if found.order_rank and found.lines:
         lines.append(f"  order rank {found.order_rank[:16]}…")
+    if found.uses:
+        lines.append(f"  epochs     {_epochs(found.uses)}")
     return lines
+
+
+def _epochs(uses: tuple[int, ...]) -> str:
+    """Return which epochs have a record, and how often where that is not once: `1, 3 (2 times)`."""
+    return ", ".join(
+        str(epoch) if times == 1 else f"{epoch} ({times} times)"
+        for epoch, times in enumerate(uses, start=1)
+        if times
+    )
 
 
 def _fate(found: Explanation) -> str:

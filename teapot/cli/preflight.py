@@ -52,11 +52,14 @@ def _show_modules(rows: dict[str, Any]) -> None:
 def _plan_lines(plan: TrainPlan) -> list[str]:
     numbers = plan.hyperparameters
     revision = f" at {plan.revision}" if plan.revision else ", a folder"
+    rows = f"{plan.rows:,} rows"
+    if plan.orders:
+        rows = f"{sum(order.examples for order in plan.orders):,} examples of {rows}"
     return [
         f"model     {plan.model}{revision}",
         f"method    {numbers.method}, LoRA r {numbers.lora_r}, alpha {numbers.lora_alpha}, "
         f"dropout {numbers.lora_dropout} on {', '.join(plan.lora_targets)}",
-        f"steps     {plan.optimizer_steps:,}: {plan.rows:,} rows, {numbers.epochs} epochs, "
+        f"steps     {plan.optimizer_steps:,}: {rows}, {numbers.epochs} epochs, "
         f"{numbers.effective_batch} a step; {plan.warmup_steps:,} of warmup",
         f"rate      {numbers.learning_rate}, {numbers.scheduler}; seed {numbers.seed}",
         f"manifest  sha256 {plan.manifest_sha256}",

@@ -41,6 +41,11 @@ def print_report(report: MixReport) -> None:
             click.echo(harmless(f"reviewed  {module.name}: {_reviewed(module.curation)}"))
     if report.split is not None:
         click.echo(f"split     {report.split_told}")
+    if report.epochs is not None:
+        click.echo(
+            f"epochs    {report.epochs:,} of {report.examples:,} examples each, of "
+            f"{report.total.lines:,} unique lines"
+        )
     if report.duplicate_groups:
         click.echo(
             f"duplicates: {report.duplicate_records} records repeat the content of "
@@ -48,7 +53,7 @@ def print_report(report: MixReport) -> None:
         )
     if report.near_duplicates is not None:
         told = counted(report.near_duplicates, "record")
-        click.echo(f"near duplicates: {told} say nearly what another one says")
+        click.echo(f"near duplicates: {told} like another that is kept")
 
 
 def _reviewed(curation: CurationReport) -> str:
@@ -140,7 +145,8 @@ def _modules(report: MixReport) -> Table:
     tokens = report.total.tokens
     last = ">tokens %" if tokens is not None else ">chars %"
     asked = ("asked", "realised") if report.has_amounts else (">weight",)
-    table = plain_table("module", *asked, ">read", ">dropped", ">usable", ">lines", ">rows %",
+    lines = (">lines",) if report.epochs is None else (">unique", ">an epoch")
+    table = plain_table("module", *asked, ">read", ">dropped", ">usable", *lines, ">rows %",
                         last, ">unused")  # fmt: skip
     for module in report.modules:
         part, whole = module.characters, report.total.characters
@@ -148,8 +154,9 @@ def _modules(report: MixReport) -> Table:
             part, whole = module.tokens, tokens
         table.add_row(
             cell(module.name), *_asked(report, module), f"{module.read:,}",
-            f"{sum(module.dropped.values()):,}", f"{module.usable:,}", f"{module.lines:,}",
-            str(share_of(module.lines, report.total.lines)), str(share_of(part, whole)),
+            f"{sum(module.dropped.values()):,}", f"{module.usable:,}",
+            *_lines(report, module.lines, module.examples),
+            str(share_of(module.examples, report.examples)), str(share_of(part, whole)),
             f"{module.unused:,}",
         )  # fmt: skip
     table.add_section()
@@ -157,8 +164,14 @@ def _modules(report: MixReport) -> Table:
     dropped = sum(sum(module.dropped.values()) for module in report.modules)
     unused = sum(module.unused for module in report.modules)
     table.add_row("all", *("" for _ in asked), f"{sums[0]:,}", f"{dropped:,}", f"{sums[1]:,}",
-                  f"{report.total.lines:,}", "100.0", "100.0", f"{unused:,}")  # fmt: skip
+                  *_lines(report, report.total.lines, report.examples), "100.0", "100.0",
+                  f"{unused:,}")  # fmt: skip
     return table
+
+
+def _lines(report: MixReport, lines: int, examples: int) -> tuple[str, ...]:
+    """Return the lines of the data, beside them the examples of an epoch where that is another."""
+    return (f"{lines:,}",) if report.epochs is None else (f"{lines:,}", f"{examples:,}")
 
 
 def _asked(report: MixReport, module: ModuleReport) -> tuple[str, ...]:

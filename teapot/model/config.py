@@ -19,9 +19,9 @@ BadRowPolicy = Literal["fail", "drop"]
 DuplicatePolicy = Literal["keep", "drop"]
 Unreviewed = Literal["keep", "drop", "fail"]
 ConflictPolicy = Literal["warn", "fail"]
-ScanPolicy = Literal["drop", "redact", "report", "off"]
 Overlap = Literal["drop", "fail", "report"]
 WholeRow = Literal["fail", "drop", "keep"]
+ScanPolicy = Literal["drop", "redact", "report", "off"]
 ALL_LICENSES = "all"
 
 
@@ -182,6 +182,14 @@ class Split:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Epochs:
+    """Whether each epoch has a draw and an order of its own, and how many epochs there are."""
+
+    orders: bool = False
+    count: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     """One mix: which modules, how much of each, which licences, which seed, which base."""
 
@@ -204,6 +212,7 @@ class Config:
     scan: Scan = Scan()
     split: Split | None = None
     decontaminate: tuple[EvalSet, ...] | None = None
+    epochs: Epochs = Epochs()
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Config:
@@ -237,13 +246,6 @@ class Config:
             use.repeat if use.repeat is not None else self.training.weights.get(module, Decimal(1))
         )
 
-    def scan_of(self, module: str) -> Scan:
-        """Return what becomes of secrets and personal data of a module, by its own word first."""
-        own = self.modules[module].scan
-        return Scan(
-            secrets=own.secrets or self.scan.secrets, personal=own.personal or self.scan.personal
-        )
-
     @property
     def is_decontaminated(self) -> bool:
         """Tell whether records are compared with evaluation sets."""
@@ -254,6 +256,20 @@ class Config:
         named = self.decontaminate or ()
         known = {one.set for one in named}
         return (*named, *(one for one in self.eval.sets if one.set not in known))
+
+    def scan_of(self, module: str) -> Scan:
+        """Return what becomes of secrets and personal data of a module, by its own word first."""
+        own = self.modules[module].scan
+        return Scan(
+            secrets=own.secrets or self.scan.secrets, personal=own.personal or self.scan.personal
+        )
+
+    @property
+    def epoch_count(self) -> int | None:
+        """Return how many epochs get an order, None where none does."""
+        if not self.epochs.orders:
+            return None
+        return self.epochs.count or int(self.training.epochs or 0)
 
     def asked_mix(self) -> AskedMix:
         """Return what is asked of all modules that are on."""
@@ -415,4 +431,5 @@ _SECTIONS: Mapping[str, Any] = {
     "decontaminate": eval_sets_of,
     "groups": lambda value: {name: _group(group) for name, group in value.items()},
     "split": lambda value: Split(**{**value, "validation": share_of_text(value["validation"])}),
+    "epochs": lambda value: Epochs(**value),
 }

@@ -28,7 +28,8 @@ class FitJob:
     verified in it. `folder` is the model folder, which holds the plan already; `tokenizer` the
     folder with the model's own small files, `weights` a model folder, whole, or a name on the Hub,
     of which the plan has the revision. With `resume` it goes on after the last checkpoint in
-    `work`, and begins where there is none. A checkpoint is saved every `save_steps` steps.
+    `work`, and begins where there is none. A checkpoint is saved every `save_steps` steps. Where
+    epochs have orders, `work` holds them, too; the plan has their digests.
     """
 
     plan: TrainPlan
@@ -43,6 +44,12 @@ class FitJob:
     resume: bool = False
     save_steps: int = 100
     report_to: tuple[str, ...] = ()
+
+    @property
+    def orders(self) -> tuple[Path, ...]:
+        """Return where the orders of the epochs lie, in the order of epochs; none without."""
+        numbers = range(1, len(self.plan.orders) + 1)
+        return tuple(self.work / f"epoch-{number}.order" for number in numbers)
 
     def to_dict(self, plan_sha256: str) -> dict[str, Any]:
         """Return the job as JSON values, for another process to read."""

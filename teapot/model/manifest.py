@@ -67,6 +67,19 @@ _DATA_KEYS = tuple(part.name for part in fields(DataFile) if part.name not in ("
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OrderFile:
+    """The order of one epoch: name without folder, SHA-256, size, and how many examples it has.
+
+    It holds the line of each example in the data, from 0, as a little-endian 32-bit number.
+    """
+
+    name: str
+    sha256: str
+    bytes: int
+    examples: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LedgerFile:
     """The ledger: name without folder, rows, and their SHA-256 as canonical JSON lines."""
 
@@ -87,6 +100,7 @@ class Manifest:
     tokenizer: str | None
     attribution: Attribution | None = None
     validation: DataFile | None = None
+    orders: tuple[OrderFile, ...] = ()
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Manifest:
@@ -114,6 +128,7 @@ class Manifest:
             if "attribution" in stated
             else None,
             validation=DataFile(**stated["validation"]) if "validation" in stated else None,
+            orders=tuple(OrderFile(**order) for order in stated.get("orders", ())),
         )
 
     def to_bytes(self) -> bytes:
@@ -126,7 +141,7 @@ class Manifest:
         files: list[DataFile | Shard] = [self.data, *self.data.shards, *held]
         return {
             "_type": STATEMENT_TYPE,
-            "subject": [_subject(file) for file in files],
+            "subject": [*map(_subject, files), *map(_subject, self.orders)],
             "predicateType": PREDICATE_TYPE,
             "predicate": {
                 "buildDefinition": {
@@ -170,6 +185,7 @@ class Manifest:
             },
             "licenses": {name: asdict(part) for name, part in self.report.licenses.items()},
             "modules": [module.to_dict() for module in self.report.modules],
+            **({"orders": list(map(asdict, self.orders))} if self.orders else {}),
             "seed": self.recipe.seed,
             "tokenizer": self.tokenizer,
         }
@@ -184,7 +200,7 @@ def told_of(validation: DataFile) -> dict[str, Any]:
     return {"name": validation.name, **{key: getattr(validation, key) for key in _DATA_KEYS}}
 
 
-def _subject(part: DataFile | Shard) -> dict[str, Any]:
+def _subject(part: DataFile | Shard | OrderFile) -> dict[str, Any]:
     return {"name": part.name, "digest": {"sha256": part.sha256}}
 
 
@@ -226,6 +242,7 @@ def _report(
         near_duplicates=stated["duplicates"].get("near"),
         warnings=(),
         split=(recipe.split or {}).get("validation"),
+        epochs=recipe.epoch_count,
     )
 
 

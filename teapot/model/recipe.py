@@ -144,7 +144,7 @@ class Recipe:
     Where licences come from a profile, `license_profile` says so; else it is left out, as
     `likeness` is where only equal contents are duplicates, and `decontaminate` where records were
     compared with no evaluation set. `split` has the share that is held out for validation as text,
-    and is left out where none is.
+    and is left out where none is. So is `epochs`, which says of how many epochs the mix has orders.
     """
 
     format: str
@@ -162,6 +162,7 @@ class Recipe:
     likeness: dict[str, str] | None = None
     split: dict[str, str] | None = None
     decontaminate: RecipeDecontamination | None = None
+    epochs: dict[str, str] | None = None
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Recipe:
@@ -186,8 +187,9 @@ class Recipe:
         """Return the recipe as JSON values."""
         made = asdict(self)
         _leave_out(
-            made, "amounts", "groups", "license_profile", "likeness", "split", "decontaminate"
-        )
+            made, "amounts", "groups", "license_profile", "likeness", "split", "decontaminate",
+            "epochs",
+        )  # fmt: skip
         for module in made["modules"]:
             _leave_out(module, "languages", "weight", "amount", "max_repeat", "curation", "scan")
         for group in made.get("groups", ()):
@@ -218,6 +220,11 @@ class Recipe:
             ),
             seed=self.seed,
         )  # fmt: skip
+
+    @property
+    def epoch_count(self) -> int | None:
+        """Return how many epochs have an order, None where none has."""
+        return None if self.epochs is None else int(self.epochs["count"])
 
     def sha256(self) -> str:
         """Return the SHA-256 of the recipe's canonical JSON as 64 hex digits."""

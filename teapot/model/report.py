@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 HELD_OUT = "held-out"
@@ -46,7 +47,9 @@ class ModuleReport:
     """One module's part. Always: read = kept + unused + sum(dropped).
 
     `weight` or `amount` is what was asked for; `usable_tokens` are counted where lines follow from
-    them. What is None of these, or of `curation`, is left out of a manifest.
+    them. Where epochs have orders, `lines` are those of the data file, each record once, and
+    `epoch_lines` the examples of each epoch. What is None of these, or of `curation`, is left out
+    of a manifest.
     """
 
     name: str
@@ -65,6 +68,12 @@ class ModuleReport:
     amount: str | None = None
     usable_tokens: int | None = None
     curation: CurationReport | None = None
+    epoch_lines: int | None = None
+
+    @property
+    def examples(self) -> int:
+        """Return what it gives the mix: lines of the data file, or examples of one epoch."""
+        return self.lines if self.epoch_lines is None else self.epoch_lines
 
     @property
     def asked(self) -> str:
@@ -80,7 +89,7 @@ class ModuleReport:
         """Return the report as JSON values; decimals become text."""
         head = {"name": self.name, "version": self.version, "weight": None}
         made = {**head, **asdict(self), "weight": self.weight_text or None}
-        optional = "weight", "amount", "usable_tokens", "curation"
+        optional = "weight", "amount", "usable_tokens", "curation", "epoch_lines"
         return {key: made[key] for key in made if key not in optional or made[key] is not None}
 
 
@@ -99,6 +108,7 @@ class MixReport:
 
     `near_duplicates` are records like another one without being equal to it; None where nobody
     asked for them. `split` is the share that was to be held out, as text, None where none was.
+    `epochs` is how many epochs have an order, None where none has.
     """
 
     modules: tuple[ModuleReport, ...]
@@ -110,6 +120,7 @@ class MixReport:
     warnings: tuple[str, ...]
     near_duplicates: int | None = None
     split: str | None = None
+    epochs: int | None = None
 
     @property
     def held_out(self) -> int:
@@ -129,29 +140,50 @@ class MixReport:
         """Tell whether any module was asked for otherwise than by a weight."""
         return any(module.amount is not None for module in self.modules)
 
+    @property
+    def examples(self) -> int:
+        """Return the length of the mix: lines of the data file, or examples of one epoch."""
+        return sum(module.examples for module in self.modules)
+
     def realised(self, module: ModuleReport) -> str:
-        """Return what a module came to, in the unit that it was asked for in."""
+        """Return what a module came to, in the unit that it was asked for in.
+
+        Epochs that have orders differ in their tokens; of them, this is the mean.
+        """
         if module.amount is None:
-            return f"{decimal_text(_ratio(module.lines, module.usable, 4))} of usable"
+            return f"{decimal_text(_ratio(module.examples, module.usable, 4))} of usable"
         if module.amount.endswith(" of tokens"):
-            part = _ratio(100 * (module.tokens or 0), self.total.tokens or 0, 4)
-            return f"{decimal_text(part)}% of tokens"
+            whole = sum(map(_mean_tokens, self.modules), Fraction(0))
+            share = _mean_tokens(module) / whole if whole else Fraction(0)
+            return f"{decimal_text(_ratio(100 * share.numerator, share.denominator, 4))}% of tokens"
         if module.amount.endswith(" tokens"):
-            return f"{module.tokens} tokens"
+            tokens = _mean_tokens(module)
+            return f"{decimal_text(_ratio(tokens.numerator, tokens.denominator, 0))} tokens"
         if module.amount.endswith(" of rows"):
-            part = _ratio(100 * module.lines, self.total.lines, 4)
+            part = _ratio(100 * module.examples, self.examples, 4)
             return f"{decimal_text(part)}% of rows"
-        return f"{module.lines} rows"
+        return f"{module.examples} rows"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON values; decimals become text."""
         value: dict[str, Any] = asdict(self)
+        if self.epochs is None:
+            del value["epochs"]
         value["modules"] = [module.to_dict() for module in self.modules]
         if self.near_duplicates is None:
             del value["near_duplicates"]
         if self.split is None:
             del value["split"]
         return value
+
+
+def _mean_tokens(module: ModuleReport) -> Fraction:
+    """Return the tokens of the mix's lines of a module; of epochs, what they have on average."""
+    if module.epoch_lines is None:
+        return Fraction(module.tokens or 0)
+    if not module.usable:
+        return Fraction(0)
+    return Fraction((module.usable_tokens or 0) * module.epoch_lines, module.usable)
 
 
 def _ratio(part: int, whole: int, places: int) -> Decimal:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
@@ -112,12 +112,22 @@ class Estimate:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedOrder:
+    """The order of one epoch: SHA-256 of its file, and how many of its examples are trained."""
+
+    sha256: str
+    examples: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrainPlan:
     """Everything that decides a fine-tune, as it stands in `plan.json` of the model folder.
 
     `rows` is how many rows are trained in an epoch; digests are SHA-256 in 64 hex digits.
     `own_template_sha256` is that of the tokenizer's own chat template, which goes into the model
-    folder; `training_template_sha256` of the marked one, which never does.
+    folder; `training_template_sha256` of the marked one, which never does. Where epochs have
+    `orders`, `rows` are the unique ones, of which each epoch trains what its order says; a plan
+    without any leaves them out.
     """
 
     base: str
@@ -138,10 +148,14 @@ class TrainPlan:
     pad_token: str
     estimate: Estimate
     versions: Mapping[str, str]
+    orders: tuple[PlannedOrder, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON values."""
         made = {"format": FORMAT, **asdict(self), "versions": dict(self.versions)}
+        made["orders"] = list(map(asdict, self.orders))
+        if not self.orders:
+            del made["orders"]
         return {**made, "estimate": self.estimate.to_dict()}
 
     @classmethod
@@ -158,19 +172,35 @@ class TrainPlan:
                 **made, "lora_targets": tuple(made["lora_targets"]),
                 "hyperparameters": Hyperparameters(**made["hyperparameters"]),
                 "estimate": Estimate(**sizes),
+                "orders": tuple(PlannedOrder(**order) for order in made.get("orders", ())),
             }
         )  # fmt: skip
 
 
-def optimizer_steps(rows: int, hyperparameters: Hyperparameters) -> int:
+def optimizer_steps(
+    rows: int, hyperparameters: Hyperparameters, orders: Sequence[PlannedOrder] = ()
+) -> int:
     """Return how often the weights are updated.
 
     An epoch of n rows is ⌈n / effective batch⌉ steps, its last one on what is left; so 3,346 rows
     make 210 steps, and three epochs 630. A part of an epoch rounds up, as transformers' Trainer
-    does (`max_steps = ceil(num_train_epochs * num_update_steps_per_epoch)`).
+    does (`max_steps = ceil(num_train_epochs * num_update_steps_per_epoch)`). Epochs that have
+    `orders` are as many steps as the examples of each make.
     """
+    if orders:
+        return sum(-(-order.examples // hyperparameters.effective_batch) for order in orders)
     an_epoch = -(-rows // hyperparameters.effective_batch)
     return math.ceil(Decimal(hyperparameters.epochs) * an_epoch)
+
+
+def epoch_at(step: int, orders: Sequence[PlannedOrder], effective_batch: int) -> float:
+    """Return how many epochs have been made after a step, the last one in part."""
+    for epoch, order in enumerate(orders):
+        steps = -(-order.examples // effective_batch)
+        if step <= steps:
+            return epoch + step / steps if steps else epoch
+        step -= steps
+    return len(orders)
 
 
 def warmup_steps(steps: int, hyperparameters: Hyperparameters) -> int:

@@ -25,17 +25,31 @@ CARD, PLAN = "README.md", "plan.json"
 MODEL_FILES = (STATEMENT, STATEMENT_BUNDLE, CARD, PLAN)
 """What a signature over a model folder must cover, beside the weights that a statement names."""
 HUB = "hf://"
+_OTHERS = 6
+"""Dependencies that every statement has; behind them come the orders of epochs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainedOrder:
+    """The order of an epoch that was trained: its file's name without folder, and SHA-256."""
+
+    name: str
+    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Composed:
-    """The composition that was trained on: names without folder, digests, lines of the data."""
+    """The composition that was trained on: names without folder, digests, lines of the data.
+
+    `orders` are those of the epochs that were trained, none where epochs have none.
+    """
 
     manifest: str
     manifest_sha256: str
     data: str
     data_sha256: str
     records: int
+    orders: tuple[TrainedOrder, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +109,10 @@ class TrainStatement:
                 manifest=f"{manifest.data.name.removesuffix('.jsonl')}.manifest.json",
                 manifest_sha256=plan.manifest_sha256, data=manifest.data.name,
                 data_sha256=outcome.data_sha256, records=manifest.data.records,
+                orders=tuple(
+                    TrainedOrder(name=stated.name, sha256=planned.sha256)
+                    for stated, planned in zip(manifest.orders, plan.orders, strict=False)
+                ),
             ),
             start=StartingPoint(
                 model=model, revision=plan.revision, weights=outcome.base_weights,
@@ -118,6 +136,7 @@ class TrainStatement:
         build = predicate["buildDefinition"]
         given = build["externalParameters"]
         found = {part["name"]: part for part in build["resolvedDependencies"]}
+        orders = build["resolvedDependencies"][_OTHERS:]
         digests = {name: part["digest"]["sha256"] for name, part in found.items()}
         return cls(
             weights={part["name"]: part["digest"]["sha256"] for part in value["subject"]},
@@ -127,6 +146,10 @@ class TrainStatement:
                 manifest=found["manifest"]["uri"], manifest_sha256=digests["manifest"],
                 data=found["data"]["uri"], data_sha256=digests["data"],
                 records=found["data"]["annotations"]["records"],
+                orders=tuple(
+                    TrainedOrder(name=part["uri"], sha256=part["digest"]["sha256"])
+                    for part in orders
+                ),
             ),
             start=StartingPoint(
                 model=found["model"]["uri"].removeprefix(HUB),
@@ -187,6 +210,10 @@ class TrainStatement:
             digest_of("tokenizer", start.tokenizer_sha256),
             digest_of("chat-template", start.own_template_sha256),
             digest_of("training-template", start.training_template_sha256),
+            *(
+                digest_of(f"order-{epoch}", order.sha256, order.name)
+                for epoch, order in enumerate(composed.orders, start=1)
+            ),
         ]
 
 

@@ -11,12 +11,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from teapot.amounts import Usable, solve
+from teapot.amounts import Usable, solve, unique_lines
 from teapot.attribution import attributed
 from teapot.checks.builtin import builtin_checks
 from teapot.contents import ContentsFacts, hash_contents
 from teapot.digest import sha256_hex
-from teapot.emit import DataFacts, contents_of, gathered, write_data
+from teapot.emit import DataFacts, contents_of, gathered, write_data, write_orders
+from teapot.epochs import EpochOrders, UniqueRecords
 from teapot.errors import ConfigError, DataError, ExpectationError, Problem, UsageError, counted
 from teapot.evalsets import with_eval_sets
 from teapot.files import OutputPaths, Stage, recover, staged
@@ -26,7 +27,7 @@ from teapot.ledger import LedgerFacts, LedgerSpool
 from teapot.lock import Lock
 from teapot.mixing import Beside, Mix, Rules, plan_mix
 from teapot.model.attribution import AttributedPart, Attribution
-from teapot.model.manifest import DataFile, LedgerFile, Manifest, told_of
+from teapot.model.manifest import DataFile, LedgerFile, Manifest, OrderFile, told_of
 from teapot.model.recipe import Recipe
 from teapot.model.report import MixReport
 from teapot.names import file_fault
@@ -83,6 +84,7 @@ class Composition:
     report: MixReport
     attribution: Attribution | None = None
     validation: DataFile | None = None
+    orders: tuple[OrderFile, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the composition as JSON values."""
@@ -103,6 +105,7 @@ class Composition:
             "signature": {"path": str(self.paths.bundle)} if self.is_signed else None,
             **({"attribution": {"path": path, "sha256": made.sha256}} if made else {}),
             **self._validation(),
+            **self._orders(),
             "recipe_sha256": self.recipe_sha256,
             **self.report.to_dict(),
         }  # fmt: skip
@@ -112,6 +115,11 @@ class Composition:
         if held is None:
             return {}
         return {"validation": {**told_of(held), "path": str(self.paths.validation)}}
+
+    def _orders(self) -> dict[str, Any]:
+        files = zip(self.orders, self.paths.orders(len(self.orders)), strict=True)
+        told = [{**asdict(order), "path": str(path)} for order, path in files]
+        return {"orders": told} if told else {}
 
     def _shards(self) -> dict[str, Any]:
         shards = self.data.shards
@@ -169,7 +177,7 @@ def plan(
         if lock is not None:
             lock.compare([source for source in found.sources if source.module not in unlocked])
         mix = _mix(run, index, sketches)
-        report = report_mix(run.resolved, found, mix, tokens=run.tokens is not None)
+        report = _report(run, found, mix)
     problem = _unexpected(run.resolved, report)
     if problem is not None:
         report = replace(report, warnings=(*report.warnings, str(problem)))
@@ -209,14 +217,15 @@ def compose(
     paths = output_paths(run.resolved, output)
     recover(paths)
     targets = OutputTargets.of(
-        paths, _shards(run), attributed=_is_attributed(run), split=run.split is not None
-    )
+        paths, _shards(run), attributed=_is_attributed(run), split=run.split is not None,
+        epochs=run.resolved.config.epoch_count,
+    )  # fmt: skip
     _refuse_overwriting(run, targets)
-    with staged(paths, targets.records) as stage:
+    with staged(paths, targets.written) as stage:
         manifest = _write_data_and_ledger(run, stage, targets, lock=lock)
         written = manifest.to_bytes()
         stage.path(paths.manifest).write_bytes(written)
-        finals = [*targets.records, paths.ledger, paths.manifest]
+        finals = [*targets.written, paths.ledger, paths.manifest]
         if manifest.attribution is not None:
             finals.append(paths.attribution)
         if signer is not None:
@@ -235,6 +244,7 @@ def compose(
         report=manifest.report,
         attribution=manifest.attribution,
         validation=manifest.validation,
+        orders=manifest.orders,
     )
 
 
@@ -259,7 +269,7 @@ def _write_data_and_ledger(
         if lock is not None:
             lock.compare(found.sources)
         mix = _mix(run, index, sketches, stage.folder)
-        report = report_mix(run.resolved, found, mix, tokens=run.tokens is not None)
+        report = _report(run, found, mix)
         problem = _unexpected(run.resolved, report)
         if problem is not None:
             raise ExpectationError(problem)
@@ -284,6 +294,7 @@ def _write_data_and_ledger(
             if targets.validation is not None:
                 place = stage.path(targets.validation)
                 held = write_data(made, [place], [range(len(rest))], run.options.progress)
+            orders = _write_orders(run, stage, targets, index=index, mix=mix)
             rows, contents, held_contents = accounted.result()
         parts = attributed_parts(found, mix) if targets.is_attributed else None
     manifest = Manifest(
@@ -294,6 +305,7 @@ def _write_data_and_ledger(
         report=report,
         versions=_versions(run.resolved, found),
         tokenizer=run.tokenizer,
+        orders=orders,
     )  # fmt: skip
     return manifest if parts is None else _attributed(run, stage, manifest, parts)
 
@@ -305,6 +317,20 @@ def _stated(path: Path, written: DataFacts, contents: ContentsFacts) -> DataFile
         merkle_root=written.merkle_root, contents=contents.count,
         contents_root=contents.merkle_root, shards=written.shards,
     )  # fmt: skip
+
+
+def _write_orders(
+    run: _Run, stage: Stage, targets: OutputTargets, *, index: RecordIndex, mix: Mix
+) -> tuple[OrderFile, ...]:
+    """Prepare the orders of epochs, where they were asked for."""
+    lines = _epoch_lines(run.resolved, mix)
+    if lines is None:
+        return ()
+    orders = EpochOrders(
+        UniqueRecords.of_mix(index, mix, stage.folder), lines, count=len(targets.orders),
+        seed=run.resolved.config.training.seed,
+    )  # fmt: skip
+    return write_orders(orders, list(map(stage.path, targets.orders)), run.options.progress)
 
 
 def _attributed(
@@ -398,7 +424,7 @@ def _refuse_overwriting(run: _Run, targets: OutputTargets) -> None:
     files = mix.eval_files.items()
     inputs |= {path: f"the evaluation set {name}" for name, path in files if path is not None}
     taken = {path.resolve(): what for path, what in inputs.items()}
-    outputs = [paths.data, *targets.records, *targets.replaced, paths.ledger, paths.manifest]
+    outputs = [paths.data, *targets.written, *targets.replaced, paths.ledger, paths.manifest]
     outputs += [paths.attribution] if targets.is_attributed else []
     for output in (*outputs, paths.bundle):
         if output.resolve() in taken:
@@ -474,10 +500,34 @@ def _mix(
     config = run.resolved.config
     return plan_mix(
         index,
-        partial(_lines_of, run.resolved),
+        partial(_data_lines_of, run.resolved),
         Rules(seed=config.training.seed, duplicates=config.duplicates, split=run.split),
         Beside(folder=folder, sketches=sketches),
     )
+
+
+def _report(run: _Run, found: Survey, mix: Mix) -> MixReport:
+    return report_mix(
+        run.resolved, found, mix, tokens=run.tokens is not None,
+        epoch_lines=_epoch_lines(run.resolved, mix),
+    )  # fmt: skip
+
+
+def _epoch_lines(resolved: ResolvedMix, mix: Mix) -> Mapping[str, int] | None:
+    """Return the lines of each module in one epoch, None where epochs have no orders."""
+    if resolved.config.epoch_count is None:
+        return None
+    usable = {
+        name: Usable(records=share.usable, tokens=share.tokens)
+        for name, share in mix.shares.items()
+    }
+    return _lines_of(resolved, usable)
+
+
+def _data_lines_of(resolved: ResolvedMix, usable: Mapping[str, Usable]) -> Mapping[str, int]:
+    """Return the lines of each module in the data file: what epochs use stands there once."""
+    lines, count = _lines_of(resolved, usable), resolved.config.epoch_count
+    return lines if count is None else unique_lines(lines, count, usable)
 
 
 def _lines_of(resolved: ResolvedMix, usable: Mapping[str, Usable]) -> Mapping[str, int]:
@@ -505,7 +555,7 @@ def _refuse_empty_validation(run: _Run, report: MixReport) -> None:
 
 def _unexpected(resolved: ResolvedMix, report: MixReport) -> Problem | None:
     """Return what is wrong where the mix has not as many examples as the config expects."""
-    expected, found = resolved.config.expect.examples, report.total.lines
+    expected, found = resolved.config.expect.examples, report.examples
     if expected is None or expected == found:
         return None
     moved = [

@@ -31,7 +31,8 @@ class Explanation:
 
     `asked` of the module's `usable` records came to `module_lines`. `draw_rank` is compared with
     `cutoff`: a row enters by the lines beyond whole copies when its rank is not above it.
-    `order_rank` of copy 0 places its first line. Ranks are hex.
+    `order_rank` of copy 0 places its first line. Ranks are hex. Where epochs have orders, and those
+    lie there, `uses` tells how often each epoch has it.
     """
 
     module: str
@@ -57,10 +58,14 @@ class Explanation:
     cutoff: str | None
     order_rank: str | None
     lines: tuple[int, ...]
+    uses: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the explanation as JSON values."""
-        return asdict(self)
+        made = asdict(self)
+        if not self.uses:
+            del made["uses"]
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +138,8 @@ class _Explainer:
         recipe = predicate["buildDefinition"]["externalParameters"]["recipe"]
         self._seed = int(recipe["seed"])
         self._recipes = {module["name"]: module for module in recipe["modules"]}
-        reports = predicate["teapot_composition"]["modules"]
+        stated = predicate["teapot_composition"]
+        reports, self._orders = stated["modules"], stated.get("orders", ())
         self._reports = {module["name"]: module for module in reports}
 
     def answers(self, queries: Sequence[str]) -> list[Answer]:
@@ -184,7 +190,7 @@ class _Explainer:
         return Explanation(
             module=row["module"], version=module["version"], weight=module.get("weight"),
             asked=report.get("amount") or f"weight {module.get('weight')}",
-            usable=report["usable"], module_lines=report["lines"],
+            usable=report["usable"], module_lines=report.get("epoch_lines", report["lines"]),
             source=row["source"], uri=source["uri"], revision=source["revision"],
             row=row["row"], id=row["id"], license=row["license"],
             content_digest=row["content_digest"], fate=row["fate"], reason=row["reason"],
@@ -192,8 +198,21 @@ class _Explainer:
             digest_before=row["digest_before"],
             checks_passed=(*checks, *module["checks"]) if usable else (),
             draw_rank=draw, cutoff=report["cutoff"], order_rank=order,
-            lines=tuple(row["lines"]),
+            lines=tuple(row["lines"]), uses=self._uses(row),
         )  # fmt: skip
+
+    def _uses(self, row: LedgerRow) -> tuple[int, ...]:
+        """Return how often each epoch has a row that is in the data, if its orders are here."""
+        paths = self._paths.orders(len(self._orders))
+        if not row["lines"] or not all(path.is_file() for path in paths):
+            return ()
+        from teapot.orderfile import OrderReader  # arrays, which few need
+
+        uses = []
+        for path, stated in zip(paths, self._orders, strict=True):
+            blocks = OrderReader(path, stated["bytes"]).blocks()
+            uses.append(sum(int((block == row["lines"][0] - 1).sum()) for block in blocks))
+        return tuple(uses)
 
     def _ranks(self, row: LedgerRow, report: Mapping[str, Any]) -> tuple[str, str]:
         """Return the rank of the copy that not every row has, and the order rank of copy 0."""

@@ -6,7 +6,9 @@ be made, because one before it failed, is a fault too: preflight passes only wha
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from teapot.trainchecks import (
     steps_result,
 )
 from teapot.usecases.rowsurvey import RowSurvey
+from teapot.usecases.trainorders import planned_orders, tokens_an_epoch
 from teapot.usecases.trainplan import (
     Prepared,
     TrainOptions,
@@ -154,9 +157,15 @@ def _plan(
     prepared: Prepared, base: Base, examiner: RowExaminer, survey: RowSurvey, config: ModelConfig
 ) -> TrainPlan:
     parameters, facts, rows = prepared.hyperparameters, examiner.facts, survey.kept
-    steps = optimizer_steps(rows, parameters)
-    tokens = sum(part.tokens for part in survey.report.modules.values())
-    composition = prepared.composition
+    composition, report = prepared.composition, survey.report
+    orders = planned_orders(
+        composition, math.ceil(Decimal(parameters.epochs)), {line.line for line in report.dropped}
+    )
+    steps = optimizer_steps(rows, parameters, orders)
+    tokens = sum(part.tokens for part in report.modules.values())
+    if orders:
+        amounts = {name: (part.rows, part.tokens) for name, part in report.modules.items()}
+        tokens = tokens_an_epoch(composition.manifest, amounts)
     resolved, needs = resolve(
         config, base.lora_targets, parameters, tokens_an_epoch=tokens,
         vram_gb=prepared.vram_gb,
@@ -170,7 +179,7 @@ def _plan(
         own_template_sha256=examiner.own_template_sha256,
         training_template_sha256=facts.template_sha256, system_prompt=facts.system_prompt,
         pad_token=base.pad_token, versions=facts.versions,
-        estimate=needs,
+        estimate=needs, orders=orders,
     )  # fmt: skip
 
 

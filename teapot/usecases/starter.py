@@ -58,8 +58,8 @@ _README = """\
 
 `my-mix.config` says which modules enter and how much of each. `modules/my/first.yaml` says where
 your rows lie and under which licence. `demo.config` is the mix that comes with Teapot, and
-`demo-clean.config` its modules by shares, licence profile, without duplicates and leaks, and
-scanned for secrets and personal data (`pip install 'teapot[scan]'`).
+`demo-clean.config` its modules by shares and licence profile, without duplicates and leaks, scanned
+for secrets, with a part held out for validation (it needs `pip install 'teapot[near,scan]'`).
 """
 
 

@@ -13,6 +13,7 @@ from teapot.model.trainstatement import STATEMENT
 
 MANIFEST = ".manifest.json"
 _BUNDLE = re.compile(r"(.+)\.manifest(?:\.[^.]+)?\.sigstore\.json")
+_ORDER = re.compile(r"(.+)\.epoch-[1-9][0-9]*\.order")
 _NOT_PROJECT = frozenset(("build", "dist", "node_modules", "site-packages", "tests", "__pycache__"))
 
 
@@ -21,6 +22,9 @@ def composition_of(path: Path) -> OutputPaths | None:
     bundle = _BUNDLE.fullmatch(path.name)
     if bundle:
         return _named(path, bundle[1])
+    order = _ORDER.fullmatch(path.name)
+    if order:
+        return _named(path, order[1])
     for ending in (MANIFEST, ".ledger.parquet", ".ATTRIBUTION.md", ".jsonl"):
         if path.name.endswith(ending) and path.name != ending:
             named = _named(path, path.name.removesuffix(ending))

@@ -34,6 +34,7 @@ from teapot.usecases.encode import EncodeOptions, write_rows
 from teapot.usecases.modelfolder import METRICS, FinishedModel, finish_model_folder
 from teapot.usecases.preflight import Preflight, check_prepared
 from teapot.usecases.signing import KeySigner
+from teapot.usecases.trainorders import write_orders
 from teapot.usecases.trainplan import PLAN, Prepared, TrainOptions, prepare_training, write_plan
 from teapot.workfolder import only_run
 
@@ -115,7 +116,7 @@ class _Run:
 
     def fit(self) -> TrainOutcome:
         """Encode and train."""
-        return self.trainer.fit(self._job(), self.options.train.progress)
+        return self.trainer.fit(self._ready_job(), self.options.train.progress)
 
     def prepare(self) -> None:
         """Encode, and write what a launcher's processes read, on whichever machine they are."""
@@ -124,7 +125,7 @@ class _Run:
         for name in TOKENIZER_FILES:
             if (self.prepared.model.folder / name).exists():
                 shutil.copyfile(self.prepared.model.folder / name, kept / name)
-        job = self._job().to_dict(sha256_file(self.folder / PLAN))
+        job = self._ready_job().to_dict(sha256_file(self.folder / PLAN))
         write_atomically(self.folder / WORK / JOB, dumps_readable(job))
 
     def outcome(self) -> TrainOutcome:
@@ -158,6 +159,12 @@ class _Run:
         return finish_model_folder(
             self.folder, self.prepared.composition, self.plan, outcome, self.options.signer
         )
+
+    def _ready_job(self) -> FitJob:
+        """Return the job, with all that it reads in its working folder."""
+        job = self._job()
+        write_orders(self.prepared.composition, job)
+        return job
 
     def _job(self) -> FitJob:
         work = self.folder / WORK

@@ -20,6 +20,7 @@ from teapot.model.report import decimal_text
 from teapot.model.trainplan import Hyperparameters, TrainPlan
 from teapot.modelfiles import ModelFiles, ModelName, open_model
 from teapot.usecases.targets import compositions_of
+from teapot.usecases.trainorders import with_epochs
 from teapot.usecases.verify import Verified, VerifyOptions, verified
 
 PLAN, SYSTEM_PROMPT = "plan.json", "system-prompt.txt"
@@ -78,6 +79,7 @@ def prepare_training(target: Path | None, trainer: Trainer, options: TrainOption
     manifest = _only_composition(target) if file is None else _composed(file)
     hyperparameters = _hyperparameters(file)
     composition = verified(manifest, options.verify)
+    hyperparameters = with_epochs(hyperparameters, file, composition.manifest)
     base = trainer.base
     notes = []
     named = file.config.base.model if file is not None else None
@@ -129,6 +131,7 @@ def config_differences(config: Config, recipe: Recipe) -> list[str]:
             config.training.include_reasoning, recipe.include_reasoning,
         ),
     }  # fmt: skip
+    pairs["epochs.orders"] = _orders(config.epoch_count), _orders(recipe.epoch_count)
     # A module may name checks of its own, so only what the config asks for can be missing.
     checks = tuple(sorted(set(config.checks)))
     pairs["checks"] = (
@@ -141,6 +144,10 @@ def config_differences(config: Config, recipe: Recipe) -> list[str]:
         for key, (ours, theirs) in pairs.items()
         if ours != theirs
     ]
+
+
+def _orders(epochs: int | None) -> str:
+    return "none" if epochs is None else f"{epochs} epochs"
 
 
 def _amount_pairs(ours: AskedMix, theirs: AskedMix) -> dict[str, tuple[object, object]]:

@@ -8,11 +8,12 @@ this module makes a `Verified`, and what trains takes nothing else.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import InitVar, dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from teapot.auditing import reader_of
 from teapot.authenticity import BundleFile, Signatures, Signer, judge_bundles
@@ -60,6 +61,9 @@ from teapot.usecases.remaking import (
     find_config,
 )
 from teapot.usecases.targets import compositions_of
+
+if TYPE_CHECKING:
+    from teapot.index import Numbers
 
 MAX_BUNDLES = 100
 _SEAL = object()
@@ -138,11 +142,22 @@ class Verified:
                     digest.update(line)
                     yield line.removesuffix(b"\n")
             if digest.hexdigest() != verified_sha256:
-                told = (
-                    f"has changed since it was verified: found sha256 {digest.hexdigest()}, "
-                    f"verified was {verified_sha256}; discard what was read, and verify again"
-                )
-                raise DigestError(Problem(str(path), told))
+                raise _changed(path, digest.hexdigest(), verified_sha256)
+
+    def epoch(self, number: int) -> Iterator[Numbers]:
+        """Yield the order of an epoch, from 0, as lines of the data, hashed as `lines` are.
+
+        Raises:
+            DigestError: the file is no longer what was verified.
+        """
+        from teapot.orderfile import OrderReader  # which few compositions need
+
+        stated = self.manifest.orders[number]
+        path = self.paths.orders(len(self.manifest.orders))[number]
+        reader = OrderReader(path, stated.bytes)
+        yield from reader.blocks()
+        if reader.sha256 != stated.sha256:
+            raise _changed(path, reader.sha256, stated.sha256)
 
 
 def verify(*targets: str | Path, options: VerifyOptions | None = None) -> list[Verification]:
@@ -409,6 +424,8 @@ class _Verifier:
         found = list(checks.run())
         yield from found
         yield from check_attribution(self.paths.attribution, manifest)
+        if manifest.orders:
+            yield from self._orders(manifest, found)
         if not self._options.records:
             return
         from teapot.recordchecks import COMPARED, NAME, check_records  # parsers and arrays
@@ -419,10 +436,24 @@ class _Verifier:
             told = f"{COMPARED}; the files are not those composed"
             yield CheckResult(name=NAME, status=Status.SKIPPED, compared=told)
 
+    def _orders(self, manifest: Manifest, found: Sequence[CheckResult]) -> Iterator[CheckResult]:
+        """Yield the checks of epochs' orders; of their ranks, where all else is as stated."""
+        from teapot import orderchecks  # arrays, which few compositions need
+
+        held = {result.name for result in found if result.status == Status.OK}
+        files = orderchecks.check_orders(self.paths, manifest, is_data="data" in held)
+        yield files
+        is_sound = {"ledger", "conservation"} <= held and files.status == Status.OK
+        if is_sound and orderchecks.examples_are_those_of_modules(manifest):
+            yield orderchecks.check_ranks(self.paths, manifest)
+        else:
+            yield orderchecks.ranks_not_looked_at()
+
     def _is_published_alone(self) -> bool:
         """Tell whether the manifest lies in this project's `manifests/`, without its data."""
         paths = self.paths
-        others = (paths.data, *paths.all_shards(), paths.ledger, paths.run_folder)
+        others = [paths.data, *paths.all_shards(), paths.ledger, paths.run_folder]
+        others += paths.all_orders()
         folder = self.paths.manifest.absolute().parent
         return folder == PUBLISHED_FOLDER.absolute() and not any(map(os.path.lexists, others))
 
@@ -432,6 +463,14 @@ class _Verifier:
             expected=self.paths.data.name, found=manifest.data.name,
             details=("a manifest counts only under the name it was composed with",),
         )  # fmt: skip
+
+
+def _changed(path: Path, found: str, verified_sha256: str) -> DigestError:
+    told = (
+        f"has changed since it was verified: found sha256 {found}, "
+        f"verified was {verified_sha256}; discard what was read, and verify again"
+    )
+    return DigestError(Problem(str(path), told))
 
 
 def _read(path: Path, max_bytes: int) -> bytes | CheckResult:

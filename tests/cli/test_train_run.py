@@ -155,6 +155,31 @@ def test_a_base_is_trained_on_the_composition_of_a_config(
     assert len((folder / "metrics.jsonl").read_text().splitlines()) == 2
 
 
+def test_a_composition_with_orders_of_epochs_is_trained_and_audited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, teapot: Teapot
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("teapot.allowed_signers").write_text(f"alice {own_key().public.ssh}\n")
+    for name, count in (("one", 9), ("two", 4)):
+        write_module(Path(), f"t/{name}", chat_rows(name, count))
+    weights = {"t/one": "0.5", "t/two": "1.5"}
+    epochs, training = {"orders": True, "count": 3}, {**TRAINING, "epochs": 2}
+    compose(write_config(Path(), weights, output="mix.jsonl", epochs=epochs, training=training))
+    write_tiny_model(Path("tiny"), "apertus")
+    ran = in_process("train", *ASKED, folder=tmp_path)
+    assert (ran.code, ran.stderr) == (0, ""), ran.stderr
+    assert "trained   6 steps, " in ran.stdout
+    folder = Path("mix-apertus")
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [0.3333, 0.6667, 1.0, 1.3333, 1.6667, 2.0]
+    assert not (folder / WORK).exists()
+    for command in ("verify", "audit"):
+        told = teapot(command, str(folder))
+        assert told.code == 0, told.stdout + told.stderr
+    card = (folder / "README.md").read_text()
+    assert "mix.epoch-2.order" in card and "mix.epoch-3.order" not in card
+
+
 def test_the_documented_package_of_a_third_party_trains(
     mix: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,21 +13,25 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from teapot.digest import sha256_hex
+from teapot.encodedfile import read_encoded
 from teapot.errors import ConfigError, DataError, DigestError, PluginError, UsageError
 from teapot.interfaces import Progress, silent
 from teapot.model.fitjob import FitJob
 from teapot.model.trainoutcome import TrainOutcome
-from teapot.model.trainplan import Hyperparameters
+from teapot.model.trainplan import Hyperparameters, PlannedOrder
 from teapot.plugins import load_trainer
 from teapot_trainers import watching
 from teapot_trainers.checkpoints import last_checkpoint
 from teapot_trainers.interrupting import Stopped
 from teapot_trainers.loading import load_model
+from teapot_trainers.loop import StepTrainer
 from teapot_trainers.watching import METRICS, Watch
 from tests.support.fitjobs import NUMBERS, STEPS, plan_for, write_rows
 from tests.support.tinymodels import write_tiny_model
@@ -388,3 +392,64 @@ def test_a_step_that_processes_cannot_share_is_refused(
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(ConfigError, match="4 examples a step cannot be shared by 3 processes"):
         _arguments(job())
+
+
+def ordered(made: FitJob) -> FitJob:
+    """Give a job's epochs orders: rows twice or not at all, and another number in each."""
+    orders = []
+    for epoch, lines in enumerate(([0, 3, 3, 9, 1, 2], [4, 5, 6, 7, 8, 9, 0, 0, 1]), start=1):
+        written = numpy.array(lines, dtype="<u4").tobytes()
+        (made.work / f"epoch-{epoch}.order").write_bytes(written)
+        orders.append(PlannedOrder(sha256=sha256_hex(written), examples=len(lines)))
+    return replace(made, plan=replace(made.plan, orders=tuple(orders), optimizer_steps=5))
+
+
+def _seen(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """Note the number of tokens of each row of each step that is made."""
+    seen: list[list[int]] = []
+    make = StepTrainer.training_step
+
+    def noted(self: StepTrainer, model: Any, inputs: Any, *more: Any) -> Any:
+        seen.append([len(row.ids) for row in inputs["rows"]])
+        return make(self, model, inputs, *more)
+
+    monkeypatch.setattr(StepTrainer, "training_step", noted)
+    return seen
+
+
+def test_epochs_with_orders_are_trained_in_exactly_those(
+    job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, seen = ordered(job()), _seen(monkeypatch)
+    outcome = fit(made)
+    sizes = [len(row.encoded.ids) for row in read_encoded(made.rows, made.rows_sha256)]
+    steps = [[0, 3, 3, 9], [1, 2], [4, 5, 6, 7], [8, 9, 0, 0], [1]]
+    assert seen == [[sizes[row] for row in step] for step in steps]
+    assert outcome.steps == 5
+    assert [line["epoch"] for line in metrics(made)] == [0.5, 1.0, 1.3333, 1.6667, 2.0]
+
+
+@pytest.mark.parametrize("step", [1, 3, 4])
+def test_a_run_in_orders_that_was_stopped_ends_in_the_same_bytes(
+    step: int, job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, cut = ordered(job()), ordered(job())
+    seen = _seen(monkeypatch)
+    fit(whole)
+    expected = list(seen)
+    seen.clear()
+    with pytest.raises(Stopped):
+        fit(cut, interrupted_at(step))
+    fit(replace(cut, resume=True))
+    assert seen == expected
+    adapter = "adapter_model.safetensors"
+    assert (cut.folder / adapter).read_bytes() == (whole.folder / adapter).read_bytes()
+    assert metrics(cut) == metrics(whole)
+
+
+def test_an_order_that_was_altered_is_not_trained_from(job: Make) -> None:
+    made = ordered(job())
+    made.orders[1].write_bytes(made.orders[0].read_bytes())
+    with pytest.raises(DigestError, match=r"epoch-2\.order: has sha256"):
+        fit(made)
+    assert not (made.folder / "adapter_model.safetensors").exists()

@@ -31,6 +31,7 @@ from teapot_trainers.isolation import require_isolation
 from teapot_trainers.loading import load_model, require_device, weights_of
 from teapot_trainers.loop import StepTrainer
 from teapot_trainers.losscurve import png_of, svg_of
+from teapot_trainers.ordering import DrawnSteps, OrderedSteps, Places, read_orders
 from teapot_trainers.outofmemory import memory_explained
 from teapot_trainers.processes import (
     digest_of,
@@ -53,6 +54,7 @@ class _Start:
     """What a run begins with."""
 
     rows: list[Encoded]
+    orders: tuple[Places, ...]
     checkpoint: Path | None
 
     @property
@@ -98,7 +100,7 @@ def _fit(job: FitJob, progress: Progress, *, is_spread: bool) -> TrainOutcome:
             lambda found: {"base model": digest_of(repr(sorted(found.items())))},
         )
         require_isolation(model, start.rows, device)
-        trainer = _trainer(job, model, start.rows, watch, arguments)
+        trainer = _trainer(job, model, start, watch, arguments)
         watch.resume(start.checkpoint)
         stack.enter_context(saving_on_interrupt(watch))
         trainer.train(resume_from_checkpoint=start.checkpoint and str(start.checkpoint))
@@ -110,10 +112,12 @@ def _fit(job: FitJob, progress: Progress, *, is_spread: bool) -> TrainOutcome:
 
 
 def _start(job: FitJob) -> _Start:
-    rows = [row.encoded for row in read_encoded(job.rows, job.rows_sha256)]
+    found = list(read_encoded(job.rows, job.rows_sha256))
+    rows = [row.encoded for row in found]
     if len(rows) != job.plan.rows:
         told = f"has {len(rows):,} rows, the plan is for {job.plan.rows:,}"
         raise DataError(Problem(str(job.rows), told))
+    orders = read_orders(job, [row.line for row in found])
     tokenizer = job.tokenizer / "tokenizer.json"
     if is_first_process() and not (
         tokenizer.is_file() and sha256_file(tokenizer) == job.plan.tokenizer_sha256
@@ -124,7 +128,7 @@ def _start(job: FitJob) -> _Start:
     if checkpoint is not None and not job.resume:
         told = f"holds {checkpoint.name} of a run that has not ended; go on with --resume"
         raise ConfigError(Problem(str(job.work), told))
-    return _Start(rows, checkpoint)
+    return _Start(rows, orders, checkpoint)
 
 
 def _model(job: FitJob, device: torch.device, *, is_spread: bool) -> Any:
@@ -141,13 +145,15 @@ def _model(job: FitJob, device: torch.device, *, is_spread: bool) -> Any:
 
 
 def _trainer(
-    job: FitJob, model: Any, rows: list[Encoded], watch: Watch, arguments: TrainingArguments
+    job: FitJob, model: Any, start: _Start, watch: Watch, arguments: TrainingArguments
 ) -> StepTrainer:
     numbers = job.plan.hyperparameters
+    examples = numbers.effective_batch
     trainer = StepTrainer(
-        model, arguments, train_dataset=rows, callbacks=[watch], watch=watch,
+        model, arguments, train_dataset=start.rows, callbacks=[watch], watch=watch,
         max_tokens=numbers.micro_batch_tokens or numbers.max_length,
-        examples=numbers.effective_batch,
+        steps=OrderedSteps(start.orders, examples=examples) if start.orders
+        else DrawnSteps(len(start.rows), examples=examples, seed=numbers.seed),
     )  # fmt: skip
     found = trainer.accelerator.distributed_type
     if found not in (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU):

@@ -6,19 +6,20 @@ the examples of one step go through the model, and checkpoints without pickle.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer
 
 from teapot.errors import DataError
 from teapot.model.encoded import Encoded
 from teapot_trainers import checkpoints
 from teapot_trainers.batching import flatten, micro_batches, trained_tokens
+from teapot_trainers.ordering import DrawnSteps, OrderedSteps
 from teapot_trainers.sharding import ShardedModel, is_sharded
 
 Rows = Mapping[str, Sequence[Encoded]]
@@ -39,38 +40,11 @@ def collate(rows: list[Encoded]) -> dict[str, list[Encoded]]:
     return {"rows": rows}
 
 
-class StepSampler(Sampler):  # type: ignore[misc]  # its types are not read
-    """The places of the rows of each step, in a new order each epoch, the same in every process.
-
-    The last step of an epoch has what is left. Trainer sets the epoch through this object where it
-    skips the steps before a checkpoint.
-    """
-
-    def __init__(self, rows: int, *, examples: int, seed: int) -> None:
-        self._rows, self._examples, self._seed, self._epoch = rows, examples, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order comes next."""
-        self._epoch = epoch
-
-    def __iter__(self) -> Iterator[list[int]]:
-        """Yield the places of each step's rows; every row comes once."""
-        drawn = torch.Generator().manual_seed(self._seed + self._epoch)
-        order = torch.randperm(self._rows, generator=drawn).tolist()
-        for start in range(0, self._rows, self._examples):
-            yield order[start : start + self._examples]
-
-    def __len__(self) -> int:
-        """Return how many steps an epoch has."""
-        return (self._rows + self._examples - 1) // self._examples
-
-
 class StepLoader(DataLoader):  # type: ignore[misc]  # its types are not read
     """All rows of each step, in every process."""
 
-    def __init__(self, rows: Dataset, *, examples: int, seed: int) -> None:
-        sampler = StepSampler(len(rows), examples=examples, seed=seed)
-        super().__init__(rows, batch_sampler=sampler, collate_fn=collate)
+    def __init__(self, rows: Dataset, steps: DrawnSteps | OrderedSteps) -> None:
+        super().__init__(rows, batch_sampler=steps, collate_fn=collate)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that is read next."""
@@ -82,19 +56,20 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # its types are not read
 
     The loss of a step is the mean over its trained tokens, however they were spread over
     micro-batches and processes. Each process gets all rows of a step and trains its share: no row
-    is left out and none comes twice.
+    is left out and none comes twice. Which rows a step has is for `steps` to say.
     """
 
     def __init__(
-        self, *arguments: Any, max_tokens: int, examples: int, watch: StepWatch, **named: Any
-    ) -> None:
+        self, *arguments: Any, max_tokens: int, steps: DrawnSteps | OrderedSteps,
+        watch: StepWatch, **named: Any,
+    ) -> None:  # fmt: skip
         super().__init__(*arguments, data_collator=collate, **named)
-        self._max_tokens, self._examples, self._watch = max_tokens, examples, watch
+        self._max_tokens, self._steps, self._watch = max_tokens, steps, watch
         self._is_sharded = is_sharded(self.model)
 
     def get_train_dataloader(self) -> StepLoader:
-        """Return the steps of an epoch."""
-        return StepLoader(self.train_dataset, examples=self._examples, seed=self.args.seed)
+        """Return the steps of an epoch, or of all epochs where each has an order."""
+        return StepLoader(self.train_dataset, self._steps)
 
     def training_step(
         self, model: Any, inputs: Rows, num_items_in_batch: Any = None

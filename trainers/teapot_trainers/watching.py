@@ -16,6 +16,7 @@ from teapot.errors import DataError
 from teapot.files import write_atomically
 from teapot.interfaces import Progress
 from teapot.model.fitjob import FitJob
+from teapot.model.trainplan import epoch_at
 from teapot_trainers.processes import is_first_process
 from teapot_trainers.trackers import Tracker
 
@@ -77,7 +78,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # its types are not read
             told = f"the gradient of step {state.global_step} is {logs['grad_norm']}"
             raise DataError(f"{told}: training diverged; lower training.learning_rate")
         line = {
-            "step": state.global_step, "epoch": round(state.epoch or 0, 4), "loss": logs["loss"],
+            "step": state.global_step, "epoch": self._epoch(state), "loss": logs["loss"],
             "learning_rate": logs["learning_rate"], "grad_norm": logs.get("grad_norm"),
             "tokens": self.count.tokens, "supervised": self.count.supervised,
         }  # fmt: skip
@@ -97,6 +98,15 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # its types are not read
         if self.is_stopped:
             control.should_save = control.should_training_stop = True
         return control
+
+    def _epoch(self, state: Any) -> float:
+        """Return how many epochs have been made; those with orders are one to Trainer."""
+        plan = self._job.plan
+        made = state.epoch or 0
+        if plan.orders:
+            batch = plan.hyperparameters.effective_batch
+            made = epoch_at(state.global_step, plan.orders, batch)
+        return round(made, 4)
 
     def _write(self) -> None:
         """Write the lines so far in place of what lies there."""
