@@ -21,7 +21,7 @@ from teapot.scanscreens import ScanSpec, scan_of
 from teapot.sources import jsonl as jsonl_source
 from tests.support.inline import inline_engine
 from tests.support.planted import PERSONAL, SECRETS
-from tests.support.project import Row, chat_row, chat_rows, write_config, write_module
+from tests.support.project import Row, chat_row, chat_rows, jsonl, write_config, write_module
 from tests.support.verdicts import digest_of, verdict, write_verdicts
 
 TOKEN, ADDRESS = SECRETS["github-pat"], PERSONAL["email"]
@@ -297,3 +297,21 @@ def test_rows_that_no_recipe_has_redacted_are_a_fault_of_the_manifest(tmp_path: 
         recipe = replace(manifest.recipe, modules=(replace(module, scan=scan),))
         told = "t/a: 1 row by redact-secrets, which its scan does not ask for"
         assert list(recipe_faults(replace(manifest, recipe=recipe))) == [told]
+
+
+def test_what_a_leak_shows_in_the_ledger_is_redacted_before(tmp_path: Path) -> None:
+    words = (
+        "the answer of the second question is that whoever has lost a key on the way home writes "
+        f"to {ADDRESS} before the next morning"
+    )
+    (tmp_path / "exam.jsonl").write_bytes(jsonl([chat_row("e", "Whom?", words)]))
+    write_module(tmp_path, "t/a", [*chat_rows("a", 3), chat_row("a-leak", "Well?", f"So: {words}")])
+    made = composed(
+        write_config(
+            tmp_path, {"t/a": 1}, scan={"personal": "redact"}, decontaminate=["exam.jsonl"]
+        )
+    )
+    row = ledger_of(made)["a-leak"]
+    assert row["reason"] == "contaminated" and ADDRESS not in everything_of(made)
+    assert row["content_digest"] == digest_of(chat_row("a-leak", "Well?", f"So: {words}"))
+    assert is_verified(made)
