@@ -69,7 +69,7 @@ class OutputTargets:
         return (*self.data, *held, *self.orders)
 
     def refuse_foreign(self) -> None:
-        """Refuse to write over what no manifest tells of, or to leave it beside shards.
+        """Refuse to write over what no manifest tells of, or to leave it beside shards or orders.
 
         Raises:
             UsageError: such a file lies there.
@@ -79,7 +79,8 @@ class OutputTargets:
         there = [self.paths.data] if self.paths.data.is_file() else []
         if len(self.data) > 1:
             there += self.paths.all_shards()
-        there += [path for path in self.orders if os.path.lexists(path)]
+        if self.orders:
+            there += self.paths.all_orders()
         known = {*_composed_before(self.paths), *_ordered_before(self.paths)}
         foreign = [path for path in there if path not in known]
         held = self.validation

@@ -117,6 +117,29 @@ def test_a_manifest_without_orders_says_nothing_of_them(plain: teapot.Compositio
     assert manifest_of(plain).to_bytes() == written
 
 
+def test_an_order_that_would_be_one_too_many_stops_a_run(
+    tmp_path: Path,
+) -> None:
+    config = write_project(tmp_path, epochs=EPOCHS)
+    foreign = tmp_path / f"mix.epoch-{COUNT + 1}.order"
+    foreign.write_bytes(b"mine")
+    with pytest.raises(UsageError) as refused:
+        compose(config)
+    told = "is there and has no manifest: not Teapot's work; choose -o, or remove it"
+    assert str(refused.value) == f"{foreign}: {told}"
+    assert foreign.read_bytes() == b"mine"
+    assert not (tmp_path / "mix.jsonl").exists()
+
+
+def test_an_order_is_explained_by_its_data(made: teapot.Composition) -> None:
+    with pytest.raises(UsageError) as refused:
+        teapot.explain(ORDERS[0], ["1"])
+    told = "is the order of an epoch, expected a config, a data file or a manifest"
+    assert str(refused.value).startswith(f"mix.epoch-1.order: {told}")
+    with pytest.raises(UsageError, match="is the order of an epoch, and a proof is of a line"):
+        teapot.prove(ORDERS[0], "1")
+
+
 @pytest.mark.parametrize("target", ["mix.jsonl", "mix.epoch-2.order", "mix.manifest.json", "."])
 def test_whatever_names_the_composition_verifies_it(made: teapot.Composition, target: str) -> None:
     assert faults(target) == {}

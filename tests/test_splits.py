@@ -197,6 +197,18 @@ def test_explain_says_on_which_line_a_row_is_held(made: teapot.Composition) -> N
         assert "validation line 4" in lines
 
 
+def test_lines_of_a_validation_file_are_its_own(made: teapot.Composition) -> None:
+    held = json.loads(made.paths.validation.read_bytes().splitlines()[0])
+    ((found,),) = (a.explanations for a in teapot.explain(made.paths.validation, ["1"]))
+    assert (found.id, found.detail) == (held["id"], "validation line 1")
+    ((found,),) = (a.explanations for a in teapot.explain(made.paths.data, ["1"]))
+    assert found.lines[0] == 1
+    with pytest.raises(UsageError) as refused:
+        teapot.prove(made.paths.validation, "1")
+    told = "holds what was held out of the data, and a proof is of a line of the data"
+    assert str(refused.value) == f"mix.validation.jsonl: {told}; name mix.jsonl"
+
+
 def test_a_diff_tells_of_a_split(tmp_path: Path, made: teapot.Composition) -> None:
     other = compose(_project(tmp_path / "other", split={"validation": "30%"}))
     configs = diff("mix.config", str(tmp_path / "other" / "mix.config"))

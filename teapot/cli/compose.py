@@ -86,6 +86,7 @@ def compose(
     FILE.ledger.parquet          one row per row read, with its fate
     FILE.manifest.json           what went in: hashes, counts, weights, licences
     FILE.manifest.sigstore.json  the signature over the manifest
+    FILE.validation.jsonl        what is held out, with `split`
     FILE.epoch-N.order           which lines an epoch has, with `epochs: {orders: true}`
 
     The key is --key, else $TEAPOT_SIGNING_KEY (PEM text or a path), else your own, which the first
@@ -140,8 +141,8 @@ def _print_files(made: Composition) -> None:
         click.echo(f"held out  {path}  {held.records:,} lines, {held.bytes:,} bytes")
         click.echo(f"          sha256 {held.sha256}")
     if made.orders:
-        first, last = made.orders[0].name, made.orders[-1].name
-        told = first if first == last else f"{first} to {last}"
+        first, last = made.paths.data.with_name(made.orders[0].name), made.orders[-1].name
+        told = f"{first}" if first.name == last else f"{first} to {last}"
         click.echo(f"orders    {told}, {sum(order.bytes for order in made.orders):,} bytes")
     click.echo(f"ledger    {made.paths.ledger}  {made.ledger.rows:,} rows")
     if made.attribution is not None:

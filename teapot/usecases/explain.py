@@ -21,6 +21,7 @@ from teapot.ledgerqueries import begins_with, find_rows, holds_any, is_text, rea
 from teapot.model.record import Row
 from teapot.ordering import DRAW_LABEL, ORDER_LABEL, Ranker
 from teapot.resolve import MixOptions
+from teapot.usecases.targets import names_order
 
 MAX_MATCHES = 20
 LedgerRow = Mapping[str, Any]
@@ -92,17 +93,21 @@ def explain(
     `target` is a config, whose sources are then read, or a manifest (or a data file with its
     manifest beside it), which needs no source. A query is tried as an output line, an id, a content
     digest (or 12 or more hex digits of one), and at last as text: in all rows read for a config, in
-    the data file for a manifest.
+    the data file for a manifest. Of a validation file, lines are those of that file.
 
     Raises:
-        UsageError: the target is neither.
+        UsageError: the target is none of them.
         DataError: a query names no row.
     """
     path = Path(target)
     if not all(queries):
         raise UsageError("an empty query names every row; ask for an id, a line or a text")
     if path.name.endswith(".manifest.json") or path.suffix == ".jsonl":
-        return _Explainer(_paths_of(path)).answers(queries)
+        paths = _paths_of(path)
+        return _Explainer(paths, is_held=path.name == paths.validation.name).answers(queries)
+    if names_order(path):
+        told = "is the order of an epoch, expected a config, a data file or a manifest"
+        raise UsageError(Problem(str(path), f"{told}; name the data file, whose lines it counts"))
     from teapot.usecases.compose import compose  # an engine, which a ledger does not need
 
     texts = _Texts(queries)
@@ -132,9 +137,12 @@ class _Texts:
 
 
 class _Explainer:
-    def __init__(self, paths: OutputPaths, texts: _Texts | None = None) -> None:
+    def __init__(
+        self, paths: OutputPaths, texts: _Texts | None = None, *, is_held: bool = False
+    ) -> None:
         self._paths = paths
         self._texts = texts
+        self._is_held = is_held
         value = _manifest(paths.manifest)
         self._data, predicate = _data_of(paths, value), value["predicate"]
         recipe = predicate["buildDefinition"]["externalParameters"]["recipe"]
@@ -171,7 +179,9 @@ class _Explainer:
         """Yield the rows that a query may mean, the most exact first."""
         ledger = self._paths.ledger
         yield find_rows(ledger, "id", is_text(query))
-        if query.isdecimal():
+        if query.isdecimal() and self._is_held:
+            yield find_rows(ledger, "detail", names_line([int(query)]))
+        elif query.isdecimal():
             yield find_rows(ledger, "lines", holds_any([int(query)]))
         if re.fullmatch(r"[0-9a-f]{12,64}", query):
             yield find_rows(ledger, "content_digest", begins_with(query))

@@ -21,6 +21,7 @@ from teapot.model.manifest import Manifest
 from teapot.proof import Leaf, Proof
 from teapot.sorted_digests import DigestSorter
 from teapot.usecases.onerecord import content_digest_of, digest_of_record
+from teapot.usecases.targets import names_order
 from teapot.usecases.verify import VerifyOptions, believed_manifest
 
 _MAX_LINES = 8
@@ -44,7 +45,8 @@ def prove(
     manifest must be signed by somebody trusted; data file and ledger must be what it states.
 
     Raises:
-        UsageError: the query names nothing, or several records.
+        UsageError: the query names nothing, or several records, or the target has what is not
+            in the data.
         DataError: the files are not those of the manifest; or the content is there, or the record
             is not.
         UnsignedError, UntrustedError: nobody believed has signed the manifest.
@@ -52,7 +54,23 @@ def prove(
     composition = _Composition(*believed_manifest(target, options))
     if absent:
         return _absence(composition, query)
+    _refuse_other_lines(Path(target), composition.paths)
     return _inclusion(composition, query)
+
+
+def _refuse_other_lines(target: Path, paths: OutputPaths) -> None:
+    """Refuse files with lines of their own, since proofs are of lines of the data.
+
+    Raises:
+        UsageError: it is a validation file, or the order of an epoch.
+    """
+    if target.name == paths.validation.name:
+        told = "holds what was held out of the data, and a proof is of a line of the data"
+    elif names_order(target):
+        told = "is the order of an epoch, and a proof is of a line of the data"
+    else:
+        return
+    raise UsageError(Problem(str(target), f"{told}; name {paths.data.name}"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,11 @@ def composition_of(path: Path) -> OutputPaths | None:
     return None
 
 
+def names_order(path: Path) -> bool:
+    """Tell whether a file is the order of an epoch, by its name."""
+    return _ORDER.fullmatch(path.name) is not None
+
+
 def compositions_of(targets: Iterable[Path]) -> list[OutputPaths]:
     """Return the compositions that targets name, each once; none given means the project.
 
