@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from teapot.resolve import MixOptions
     from teapot.usecases.audit import AuditOptions, audit
     from teapot.usecases.checkfile import CheckReport, check_file
-    from teapot.usecases.compose import Composition, Plan, compose, plan
+    from teapot.usecases.compose import compose, plan
+    from teapot.usecases.composed import Composition, Plan
     from teapot.usecases.diff import DiffOptions, diff
     from teapot.usecases.explain import Explanation, explain
     from teapot.usecases.prove import prove
@@ -76,8 +77,8 @@ _HOMES = {
     "verify_model": "teapot.usecases.verifymodel",
     "CheckReport": "teapot.usecases.checkfile",
     "check_file": "teapot.usecases.checkfile",
-    "Composition": "teapot.usecases.compose",
-    "Plan": "teapot.usecases.compose",
+    "Composition": "teapot.usecases.composed",
+    "Plan": "teapot.usecases.composed",
     "compose": "teapot.usecases.compose",
     "plan": "teapot.usecases.compose",
     "ConfigFile": "teapot.configfile",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from teapot.sorted_digests import DigestSorter, sorted_once
+from teapot.sorted_digests import DigestSorter, shared_digests, sorted_once
 
 # Digests that agree in their first bits, and some that differ in their last alone.
 _DIGESTS = st.builds(
@@ -91,3 +91,16 @@ def test_nothing_stays_on_the_disk_after_an_error(scratch: Path) -> None:
 def test_however_many_are_expected_few_files_are_open(scratch: Path) -> None:
     with DigestSorter(10**15):
         assert len([path for path in scratch.rglob("*") if path.is_file()]) <= 128
+
+
+def _blocks(digests: set[bytes], size: int) -> list[bytes]:
+    ordered = sorted(digests)
+    return [b"".join(ordered[at : at + size]) for at in range(0, len(ordered), size)]
+
+
+@given(st.sets(_DIGESTS, max_size=20), st.sets(_DIGESTS, max_size=20), st.integers(1, 5))
+def test_digests_in_both_are_found_whatever_the_blocks(
+    one: set[bytes], other: set[bytes], size: int
+) -> None:
+    found = list(shared_digests(_blocks(one, size), _blocks(other, 6 - size)))
+    assert found == sorted(one & other)

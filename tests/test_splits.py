@@ -28,10 +28,12 @@ from teapot.sketches import bands_of
 from teapot.usecases.audit import audit
 from teapot.usecases.diff import diff
 from teapot.usecases.trace import Word, trace
+from teapot.usecases.verifyfolder import _listed
 from tests.support.compositions import compose, manifest_of, restate
 from tests.support.inline import inline_engine
 from tests.support.modelfolders import finish
 from tests.support.project import chat_row, chat_rows, jsonl, write_config, write_module
+from tests.support.verdicts import verdict, write_verdicts
 
 SPLIT = {"validation": "20%"}
 
@@ -177,6 +179,46 @@ def test_a_model_folder_names_the_file_and_trace_finds_its_rows(made: teapot.Com
     (found,) = trace(record["id"], [model])
     assert found.answer == Word.UNKNOWN
     assert "held out" in found.why
+
+
+def test_verdicts_and_rows_held_out_add_up(tmp_path: Path) -> None:
+    rows = chat_rows("a", 60)
+    verdicts = [verdict(row, "drop" if place < 10 else "keep") for place, row in enumerate(rows)]
+    config = _project(tmp_path, curations={"t/a": "local:v1"})
+    write_verdicts(tmp_path / ".curations/t/a.curation.v1.jsonl", *verdicts)
+    made = compose(config)
+    held = [row for row in _rows(made) if row["module"] == "t/a" and row["reason"] == "held-out"]
+    assert held
+    for row in held:
+        line, decided = row["detail"].split("; ", 1)
+        assert line.startswith("validation line ")
+        assert decided
+    (found,) = teapot.verify(made.paths.manifest, options=VerifyOptions(records=True))
+    assert found.is_ok, found
+
+
+def test_a_large_ledger_is_read_elsewhere_with_the_same_answer(
+    made: teapot.Composition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("teapot.processes.OWN_PROCESS_BYTES", 1)
+    assert _faults() == {}
+    made.paths.validation.write_bytes(b"")
+    assert set(_faults()) == {"validation"}
+
+
+def test_a_signed_folder_must_cover_the_file(made: teapot.Composition) -> None:
+    assert "mix.validation.jsonl" in _listed(Path())
+
+
+def test_a_run_that_was_killed_puts_the_file_in_place(made: teapot.Composition) -> None:
+    paths = made.paths
+    data = paths.validation.read_bytes()
+    paths.run_folder.mkdir()
+    paths.validation.rename(paths.run_folder / paths.validation.name)
+    journal = {"rename": [paths.validation.name, paths.data.name], "remove": []}
+    (paths.run_folder / "commit.json").write_text(json.dumps(journal))
+    assert _faults() == {}
+    assert paths.validation.read_bytes() == data
 
 
 def test_an_audit_shows_the_file(made: teapot.Composition) -> None:

@@ -32,7 +32,7 @@ def test_checks_of_plug_ins_are_called_by_one_thread(
             return []
 
     plugin = Plugin("looks", "garden", "1", Looks)
-    monkeypatch.setattr("teapot.usecases.compose.load_check", lambda name: (Looks(), plugin))
+    monkeypatch.setattr("teapot.usecases.mixrun.load_check", lambda name: (Looks(), plugin))
     monkeypatch.setattr(reading, "BLOCK_BYTES", 1 << 10)
     write_module(tmp_path, "t/a", chat_rows("a", 200), checks=["looks"])
     teapot.plan(write_config(tmp_path, {"t/a": 1}), MixOptions(workers=4))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from teapot.cli.signing_options import MakeSigner
     from teapot.cluster import Engine
     from teapot.resolve import MixOptions
-    from teapot.usecases.compose import Composition
+    from teapot.usecases.composed import Composition
 
 
 @click.command()

@@ -459,7 +459,7 @@ class _Verifier:
         """Tell whether the manifest lies in this project's `manifests/`, without its data."""
         paths = self.paths
         others = [paths.data, *paths.all_shards(), paths.ledger, paths.run_folder]
-        others += paths.all_orders()
+        others += [paths.validation, *paths.all_orders()]
         folder = self.paths.manifest.absolute().parent
         return folder == PUBLISHED_FOLDER.absolute() and not any(map(os.path.lexists, others))
 

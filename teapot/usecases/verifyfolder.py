@@ -120,7 +120,8 @@ def _files(paths: OutputPaths) -> list[Path]:
     return [
         path
         for path in (
-            paths.data, *paths.all_shards(), *paths.all_orders(), paths.ledger, paths.manifest,
+            paths.data, *paths.all_shards(), paths.validation, *paths.all_orders(), paths.ledger,
+            paths.manifest,
             *paths.all_bundles(),
         )
         if path.exists()
