@@ -13,7 +13,7 @@ from teapot.model.exportstatement import EXPORT, ExportStatement
 from teapot.model.likeness import Likeness
 from teapot.model.manifest import Manifest
 from teapot.model.report import MixReport, ModuleReport
-from teapot.model.trainstatement import STATEMENT, TrainStatement
+from teapot.model.trainstatement import STATEMENT, Composed, TrainStatement
 
 _UNSIGNED_DATA = (
     "**The composition was taken unsigned:** nobody trusted had vouched for it when training "
@@ -102,8 +102,7 @@ def _opening(facts: CardFacts) -> str:
         f"# {code(_stem(statement))}, a fine-tune of {code(start.model)}",
         "",
         f"This {kind} was trained from {code(start.model)}{at}, on "
-        f"{counted(composed.records, 'record')} of the composition {code(composed.data)}. "
-        "Whoever has this folder can walk from here to "
+        f"{_records(composed, facts.manifest)}. Whoever has this folder can walk from here to "
         "each of them: see [how to verify and audit](#how-to-verify-and-audit).",
     ]  # fmt: skip
     if facts.exported is not None:
@@ -113,6 +112,16 @@ def _opening(facts: CardFacts) -> str:
     if not facts.is_signed:
         lines += ["", _UNSIGNED_MODEL]
     return "\n".join(lines)
+
+
+def _records(composed: Composed, manifest: Manifest) -> str:
+    """Return what was trained on; fewer epochs than have an order need not use every record."""
+    records, data = counted(composed.records, "record"), code(composed.data)
+    trained, epochs = len(composed.orders), len(manifest.orders)
+    if trained == epochs:
+        return f"{records} of the composition {data}"
+    told = "the first epoch" if trained == 1 else f"the first {trained} epochs"
+    return f"the records of {told} of the {epochs} of the composition {data}, which has {records}"
 
 
 def _told_of_export(exported: ExportStatement) -> str:

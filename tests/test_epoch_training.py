@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
 import teapot
@@ -148,13 +149,13 @@ def test_an_order_that_is_not_as_stated_is_not_trained_from(check: Check) -> Non
 # The model folder.
 
 
-def finish() -> tuple[teapot.Composition, TrainStatement]:
-    """Compose a mix with orders, and write a model folder over it as training would leave it."""
+def finish(epochs: int = 3) -> tuple[teapot.Composition, TrainStatement]:
+    """Compose a mix with three orders, and write a model folder as training would leave it."""
     made = compose(write_project(Path(), epochs=EPOCHS))
     composition = verified(made)
     orders = tuple(
         PlannedOrder(sha256=part.sha256, examples=part.examples)
-        for part in composition.manifest.orders
+        for part in composition.manifest.orders[:epochs]
     )
     plan = plan_for(composition, orders=orders)
     write_training_files(MODEL, plan)
@@ -196,6 +197,31 @@ def test_records_are_traced_and_audited_from_a_model() -> None:
     assert found.lines == (5,)
     walked = audit(MODEL, AuditOptions(example=5))
     assert walked.verification.is_ok and walked.example is not None
+
+
+def test_what_only_later_epochs_have_was_not_trained_on() -> None:
+    made, _ = finish(epochs=1)
+    used = set(numpy.fromfile("mix.epoch-1.order", "<u4").tolist())
+    lines = made.paths.data.read_bytes().splitlines()
+    (later, *_), (first, *_) = sorted(set(range(len(lines))) - used), sorted(used)
+    told = "which only later epochs have: 1 of 3 epochs was trained"
+    for query in (json.loads(lines[later])["id"], sha256_hex(lines[later])):
+        (found,) = trace(query, [MODEL])
+        assert (found.answer, found.why) == ("no", f"on line {later + 1} of the data, {told}")
+    assert trace(json.loads(lines[first])["id"], [MODEL])[0].lines == (first + 1,)
+    walked = audit(MODEL, AuditOptions(example=later + 1)).verification
+    assert walked.is_ok
+    assert walked.results[-1].details[0].startswith("it was not trained on: only later epochs")
+    assert audit(MODEL, AuditOptions(example=first + 1)).verification.results[-1].details == ()
+    card = (MODEL / "README.md").read_text()
+    assert "on the records of the first epoch of the 3 of the composition `mix.jsonl`" in card
+
+    Path("mix.epoch-1.order").write_bytes(b"\0" * 108)
+    for line in (first, later):
+        (found,) = trace(json.loads(lines[line])["id"], [MODEL])
+        assert found.answer == "not known"
+        assert found.why.endswith("and 1 of 3 epochs was trained, of which an order is not here")
+    assert trace("nobody said this", [MODEL])[0].answer == "no"
 
 
 def test_a_mix_with_orders_differs_from_one_without_by_its_epochs_and_its_rows() -> None:

@@ -141,8 +141,8 @@ def _print_files(made: Composition) -> None:
         click.echo(f"held out  {path}  {held.records:,} lines, {held.bytes:,} bytes")
         click.echo(f"          sha256 {held.sha256}")
     if made.orders:
-        first, last = made.paths.data.with_name(made.orders[0].name), made.orders[-1].name
-        told = f"{first}" if first.name == last else f"{first} to {last}"
+        told = str(made.paths.orders(1)[0])
+        told += f" to {made.orders[-1].name}" if len(made.orders) > 1 else ""
         click.echo(f"orders    {told}, {sum(order.bytes for order in made.orders):,} bytes")
     click.echo(f"ledger    {made.paths.ledger}  {made.ledger.rows:,} rows")
     if made.attribution is not None:

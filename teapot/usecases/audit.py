@@ -7,7 +7,7 @@ Nothing touches the network.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from teapot.model.exportstatement import EXPORT, ExportStatement
 from teapot.model.manifest import Manifest
 from teapot.model.trainstatement import CARD, STATEMENT, TrainStatement
 from teapot.model.verification import CheckResult, Status, Verification, gravest
-from teapot.usecases.lineage import Lineage, find_lineage
+from teapot.usecases.lineage import Lineage, find_lineage, places_of
+from teapot.usecases.trainedlines import TrainedLines
 from teapot.usecases.verify import VerifyOptions
 from teapot.usecases.verifymodel import ExaminedModel, examine_model, is_exported
 
@@ -112,15 +113,15 @@ class _Auditor:
         if manifest is None or statement is None:
             yield _not_walked("ledger", "what is before it is not believed")
             return
-        lineage = find_lineage(
-            self._model.folder, manifest, statement.composed.manifest_sha256,
-            composition=self._options.composition,
-        )  # fmt: skip
+        made_of = self._model.folder, manifest, statement.composed.manifest_sha256
+        lineage = find_lineage(*made_of, composition=self._options.composition)
         yield from lineage.results
         if self._options.example is None:
             yield _sources(manifest)
         else:
-            yield self._walked_to(self._options.example, manifest, lineage)
+            places = places_of(*made_of, composition=self._options.composition)
+            trained = TrainedLines.of(statement, manifest, places)
+            yield self._walked_to(self._options.example, manifest, lineage, trained)
 
     def _link(self, name: str, told: str) -> CheckResult:
         """Return what the checks of one link amount to, with those that say something."""
@@ -136,7 +137,9 @@ class _Auditor:
             details=tuple(line for result in told_of for line in _broken(result)),
         )  # fmt: skip
 
-    def _walked_to(self, line: int, manifest: Manifest, lineage: Lineage) -> CheckResult:
+    def _walked_to(
+        self, line: int, manifest: Manifest, lineage: Lineage, trained: TrainedLines
+    ) -> CheckResult:
         records = manifest.data.records
         if not 1 <= line <= records:
             told = f"there is no line {line}, expected 1 to {records:,}"
@@ -147,10 +150,11 @@ class _Auditor:
         text = _line(lineage.data, line) if lineage.data is not None else None
         digest = found.record_sha256 if text is None else sha256_hex(text)
         at = f"@{found.revision}" if found.revision else ""
-        return CheckResult.compare(
+        result = CheckResult.compare(
             "example", f"line {line} is row {found.row} of {found.uri}{at}, and its digest is that "
             "of its ledger row", expected=found.record_sha256, found=digest,
         )  # fmt: skip
+        return replace(result, details=(*result.details, *trained.doubts(line)))
 
 
 def _example(line: int, manifest: Manifest, lineage: Lineage) -> Example:

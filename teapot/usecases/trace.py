@@ -6,7 +6,7 @@ answer. Where they are not here the answer is that it is not known, and never no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -19,7 +19,8 @@ from teapot.heldaudit import line_of
 from teapot.ledgercolumns import HELD_OUT
 from teapot.ledgerqueries import NAMES, find_rows, is_text
 from teapot.usecases.audit import AuditOptions
-from teapot.usecases.lineage import Lineage, find_lineage
+from teapot.usecases.lineage import Lineage, find_lineage, places_of
+from teapot.usecases.trainedlines import TrainedLines
 from teapot.usecases.verifymodel import examine_model, is_model_folder
 
 SHOWN_LINES = 20
@@ -98,14 +99,14 @@ def _traced(query: str, folder: Path, options: AuditOptions) -> Trace:
     if wrong or model.manifest is None or model.statement is None:
         why = f"it does not verify: {', '.join(wrong) or 'nobody vouches for it'}"
         return Trace(model=str(folder), answer=Word.UNKNOWN, why=why)
-    lineage = find_lineage(
-        folder, model.manifest, model.statement.composed.manifest_sha256,
-        composition=options.composition,
-    )  # fmt: skip
-    return _answer(query, folder, lineage)
+    made_of = folder, model.manifest, model.statement.composed.manifest_sha256
+    lineage = find_lineage(*made_of, composition=options.composition)
+    places = places_of(*made_of, composition=options.composition)
+    trained = TrainedLines.of(model.statement, model.manifest, places)
+    return _answer(query, folder, lineage, trained)
 
 
-def _answer(query: str, folder: Path, lineage: Lineage) -> Trace:
+def _answer(query: str, folder: Path, lineage: Lineage, trained: TrainedLines) -> Trace:
     """Ask the ledger for an id or digest, then the data for a text."""
     ledger, data = lineage.ledger, lineage.data
     searches: list[tuple[str, object, Callable[[], Iterator[int]]]] = []
@@ -113,14 +114,22 @@ def _answer(query: str, folder: Path, lineage: Lineage) -> Trace:
         searches.append(("its id or digest", ledger, lambda: _lines_of_name(ledger, query)))
     if data is not None:
         searches.append(("its text", data, lambda: _lines_of_text(data, query)))
+    untrained: list[int] = []
     for by, path, search in searches:
-        lines = sorted(search())
+        there = sorted(search())
+        lines = trained.among(there)
+        if lines is None:
+            why = f"{_on_lines(there)} of {path}, and {trained.told}, of which an order is not here"
+            return Trace(model=str(folder), answer=Word.UNKNOWN, why=why)
         if lines:
             return Trace(
                 model=str(folder), answer=Word.YES, why=f"by {by}, in {path}",
                 lines=tuple(lines[:SHOWN_LINES]), count=len(lines),
             )  # fmt: skip
+        untrained = there or untrained
     held = _held_out(query, lineage)
+    if untrained:
+        held = f"{_on_lines(untrained)} of the data, which only later epochs have: {trained.told}"
     if data is not None:
         why = held or f"no record with this id, digest or text in {data}"
         return Trace(model=str(folder), answer=Word.NO, why=why)
@@ -140,9 +149,12 @@ def _held_out(query: str, lineage: Lineage) -> str | None:
         lines |= {line_of(row["detail"]) or 0 for row in rows if row["reason"] == HELD_OUT}
     if not lines:
         return None
+    return f"held out for validation, {_on_lines(lines)} of the validation file, and not trained"
+
+
+def _on_lines(lines: Collection[int]) -> str:
     shown = ", ".join(map(str, sorted(lines)[:SHOWN_LINES]))
-    more = " …" if len(lines) > SHOWN_LINES else ""
-    return f"held out for validation, on line {shown}{more} of the validation file, and not trained"
+    return f"on line {shown}{' …' if len(lines) > SHOWN_LINES else ''}"
 
 
 def _lines_of_name(ledger: Path, query: str) -> Iterator[int]:
