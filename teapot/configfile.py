@@ -78,11 +78,7 @@ def _semantic_faults(value: dict[str, Any]) -> Iterator[tuple[Path_, str]]:
     rate = value.get("training", {}).get("learning_rate")
     if rate is not None and decimal_of(rate) == 0:
         yield ("training", "learning_rate"), f"found {rate}, expected a positive number"
-    duplicates = value.get("duplicates")
-    prefer = duplicates.get("prefer", ()) if isinstance(duplicates, dict) else ()
-    for place, name in enumerate(prefer):
-        if name not in modules:
-            yield ("duplicates", "prefer", place), f"{name} is not a module of this config"
+    yield from _duplicate_faults(value.get("duplicates"), modules, value.get("split", {}))
     held = value.get("split", {}).get("validation")
     if held is not None and not 0 < share_of_text(held) < 1:
         yield ("split", "validation"), f"found {held}, expected more than 0 and less than 100%"
@@ -92,6 +88,20 @@ def _semantic_faults(value: dict[str, Any]) -> Iterator[tuple[Path_, str]]:
     file = output.get("file") if isinstance(output, dict) else output
     if file is not None and ("\0" in file or file.endswith("/")):
         yield ("output",), f"found {file!r}, expected the name of a file"
+
+
+def _duplicate_faults(
+    duplicates: Any, modules: dict[str, Any], split: dict[str, Any]
+) -> Iterator[tuple[Path_, str]]:
+    if not isinstance(duplicates, dict):
+        return
+    for place, name in enumerate(duplicates.get("prefer", ())):
+        if name not in modules:
+            yield ("duplicates", "prefer", place), f"{name} is not a module of this config"
+    told_by = duplicates.get("match"), split and split.get("relatives", "near")
+    if "near" in duplicates and "near" not in told_by:
+        told = "nothing is told by how near records are; say match: near, or remove it"
+        yield ("duplicates", "near"), told
 
 
 def _eval_faults(path: Path_, value: Sequence[Any]) -> Iterator[tuple[Path_, str]]:

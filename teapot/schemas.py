@@ -93,9 +93,12 @@ def _alternatives(error: ValidationError, path: Path_) -> Iterator[tuple[Path_, 
     branches: dict[int, list[ValidationError]] = {}
     for part in error.context or ():
         branches.setdefault(int(part.relative_schema_path[0]), []).append(part)
+    unfit = ["type", "const"]
+    if isinstance(error.instance, Mapping | list):
+        unfit.append("enum")  # whose values are all scalars
     fitting = [
         parts for parts in branches.values()
-        if not any(part.validator in ("type", "const") and not part.relative_path for part in parts)
+        if not any(part.validator in unfit and not part.relative_path for part in parts)
     ]  # fmt: skip
     if fitting:
         for part in fitting[0]:

@@ -462,6 +462,9 @@ def test_near_lines_are_not_looked_for_without_the_library_and_that_is_said(
     (found,) = teapot.verify("mix.jsonl", options=VerifyOptions())
     (near,) = [r for r in found.results if r.name == "near-leaks"]
     assert near.status == Status.SKIPPED and "teapot[near]" in (near.found or "")
+    (found,) = teapot.verify("mix.jsonl", options=VerifyOptions(rebuild=True))
+    assert (found.results[-1].name, found.results[-1].status) == ("rebuild", Status.UNREACHABLE)
+    assert "teapot[near]" in (found.results[-1].found or "")
 
 
 @pytest.mark.parametrize("text", ["0%", "100%", "120%", "0/7", "7/7"])

@@ -141,7 +141,8 @@ def check_rebuild(
             made = compose(config, options, output=Path(folder, paths.data.name))
             again = made.paths.manifest.read_bytes()
         except TeapotError as error:
-            status = Status.UNREACHABLE if isinstance(error, SourceError) else Status.FAULT
+            is_out_of_reach = isinstance(error, SourceError | MissingExtraError)
+            status = Status.UNREACHABLE if is_out_of_reach else Status.FAULT
             yield CheckResult(
                 name="rebuild", status=status, compared=f"{compared} from {config}",
                 expected="a mix", found=str(error).split("\n", maxsplit=1)[0],
