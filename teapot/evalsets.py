@@ -22,7 +22,7 @@ from teapot.model.config import Config, EvalSet
 from teapot.model.module import Module, SourceSpec
 from teapot.model.recipe import RecipeDecontamination, RecipeEvalSet, RecipeEvalSource
 from teapot.model.record import Fault, Row
-from teapot.modulefile import ModulePlaces
+from teapot.modulefile import ModuleFile, ModulePlaces
 from teapot.resolve import MixOptions, ResolvedMix
 from teapot.sourcemap import SourceMap
 from teapot.sources.local import LocalFile, format_of_name, open_local
@@ -144,12 +144,24 @@ def _sources_of(
             f"{one.set} is a module, whose file says what its rows are: leave fields and sha256 out"
         )
         raise ConfigError(mix.file.problem(path, told))
-    file = modules.find(one.set)
+    file = _module_of(one.set, mix, modules, path)
     for spec in sorted(file.module.sources, key=lambda source: source.id):
         yield _Source(
             spec=spec, folder=file.path.parent, label=f"{label}: source {spec.id}",
             texts=_turns_of(file.module),
         )  # fmt: skip
+
+
+def _module_of(name: str, mix: ResolvedMix, modules: ModulePlaces, path: Path_) -> ModuleFile:
+    """Return the module that is a set; what lies there under its name, and is none, is told."""
+    try:
+        return modules.find(name)
+    except ConfigError as error:
+        is_there = os.path.lexists(mix.file.path.parent / name)
+        if not is_there or any(problem.where for problem in error.problems):
+            raise
+        told = f"{name} is no module, and as a file its name tells no format; expected .jsonl, "
+        raise ConfigError(mix.file.problem(path, f"{told}.csv, .parquet or the like")) from error
 
 
 def _turns_of(module: Module) -> _ToTexts:
@@ -180,7 +192,8 @@ def _missing_suites(config: Config) -> Iterator[str]:
         if not isinstance(variable, str):
             yield f"the sealed suite {number + 1} names no env, so no record was compared with it"
         elif not os.environ.get(variable):
-            yield f"the sealed suite ${variable} is not here, so no record was compared with it"
+            told = "is not here, so no record was compared with it"
+            yield f"the sealed suite ${variable} {told}; set the variable to the path of its file"
 
 
 def _read_all(

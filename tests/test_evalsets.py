@@ -206,7 +206,10 @@ def test_a_sealed_suite_is_compared_where_it_is_here(
     config = mix(tmp_path, rows, [], eval={"sealed_suites": [suite]})
     away = composed(config)
     assert ledger_of(away)["verbatim"]["fate"] == "kept"
-    told = "the sealed suite $SEALED_EXAM is not here, so no record was compared with it"
+    told = (
+        "the sealed suite $SEALED_EXAM is not here, so no record was compared with it; "
+        "set the variable to the path of its file"
+    )
     assert told in away.report.warnings
     monkeypatch.setenv("SEALED_EXAM", str(tmp_path / EXAM))
     made = composed(config)
@@ -245,6 +248,9 @@ FAULTY: dict[str, tuple[bytes, Any, str]] = {
         f"{EXAM}:1: no column 'question'; the row has q",
     ),
     "no such module": (b"", "eval/y", "decontaminate[0]: no such module"),
+    "a name without a format": (
+        b"", "evals", "decontaminate[0]: evals is no module, and as a file its name tells no format"
+    ),
     "an absolute path": (b"", "/x.jsonl", "decontaminate[0]: found /x.jsonl, expected a path"),
     "a database": (b"", "x.db", "decontaminate[0]: a database needs a query"),
     "short over ngram": (b"", {"set": EXAM, "ngram": 7}, "short is 8, expected at most 7"),

@@ -164,7 +164,7 @@ def check_digest(file: LocalFile, found: str) -> str:
         raise DigestError(
             file.problem(
                 f"its SHA-256 is {found}, expected {expected}: it is another file, or it was "
-                "altered; fetch it anew or correct sha256 in the module"
+                "altered; fetch it anew or correct its sha256"
             )
         )
     return found
