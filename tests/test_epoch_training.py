@@ -231,6 +231,8 @@ def test_a_mix_with_orders_differs_from_one_without_by_its_epochs_and_its_rows()
     found = diff("plain/mix.manifest.json", "orders/mix.manifest.json")
     settings = {setting.path: (setting.a, setting.b) for setting in found.settings}
     assert settings == {"epochs": (None, {"count": "3"})}
+    configs = diff("plain/mix.config", "orders/mix.config")
+    assert [(one.path, one.b) for one in configs.settings] == [("epochs", {"count": "3"})]
     rows = {module.name: module.rows for module in found.modules}
     assert rows["t/a"] is not None and (rows["t/a"].entered, rows["t/a"].left) == (6, 0)
 

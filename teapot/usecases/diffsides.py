@@ -41,7 +41,7 @@ from teapot.usecases.verify import VerifyOptions, refuse_unless_ok, verify_form
 from teapot.usecases.verifymodel import is_model_folder
 
 _IN_RECIPE = (
-    "checks", "duplicates", "license", "max_bad_rows", "modules", "on_bad_row",
+    "checks", "duplicates", "epochs", "license", "max_bad_rows", "modules", "on_bad_row",
 )  # fmt: skip
 _TRAINING_IN_RECIPE = ("include_reasoning", "seed", "strip_think", "weights")
 _SOURCE_IN_RECIPE = ("format", "id", "kind", "license", "query")
