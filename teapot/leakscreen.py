@@ -50,7 +50,9 @@ class LeakScreen:
             return None
         if leak.policy == "fail":
             return Left(LEAKED, str(leak))
-        return Left(CONTAMINATED, str(leak)) if leak.policy == "drop" else Noted(str(leak))
+        if leak.policy == "drop":
+            return Left(CONTAMINATED, str(leak))
+        return Noted(str(leak), (CONTAMINATED,))
 
 
 _OPENED: dict[str, LeakScreen] = {}

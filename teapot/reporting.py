@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from teapot.errors import DataError, counted
 from teapot.findings import PERSONAL, SECRET
 from teapot.index import NO_RECORD, Entries
+from teapot.leakscreen import CONTAMINATED
 from teapot.ledgercolumns import DUPLICATE, NEAR_DUPLICATE
 from teapot.licenseconflicts import license_conflicts, unknown_licenses
 from teapot.licenseterms import license_data
@@ -284,6 +285,7 @@ def _warnings(resolved: ResolvedMix, found: Survey, modules: tuple[ModuleReport,
     ]
     for use, report in zip(resolved.modules, modules, strict=True):
         warnings.extend(_curation_warnings(use, report, found.tallies[use.name]))
+        warnings.extend(_leak_warnings(use, found.tallies[use.name]))
         warnings.extend(_scan_warnings(use, found.tallies[use.name]))
         warnings.extend(_module_warnings(use, report, found.tallies[use.name].repeated_ids))
     return warnings
@@ -328,6 +330,13 @@ def _curation_warnings(use: ModuleInMix, report: ModuleReport, tally: Tally) -> 
             f"{matched} matched. `teapot curate import` binds them to contents"
         )
     return warnings
+
+
+def _leak_warnings(use: ModuleInMix, tally: Tally) -> list[str]:
+    """Return how many records leak an evaluation set and stay in the mix."""
+    rows = tally.noted[CONTAMINATED]
+    told = "with words of evaluation sets not dropped, as overlap: report or rows: keep says"
+    return [f"{use.name}: {counted(rows, 'row')} {told}; the ledger names them"] if rows else []
 
 
 def _scan_warnings(use: ModuleInMix, tally: Tally) -> list[str]:

@@ -143,6 +143,8 @@ def test_the_recipe_states_sets_policies_and_what_was_looked_for(tmp_path: Path)
     assert source.sha256 == sha256(jsonl(ROWS)).hexdigest()
     row = ledger_of(made)["alike"]
     assert row["fate"] == "kept" and row["detail"].startswith(f"in row 1 of {EXAM}: ")
+    told = "t/a: 1 row with words of evaluation sets not dropped, as overlap: report or rows: keep"
+    assert [text for text in made.report.warnings if text.startswith(told)]
 
 
 def test_a_mix_that_asks_for_none_states_none(tmp_path: Path) -> None:
