@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from pyarrow import parquet
 import teapot
 from teapot import VerifyOptions
 from teapot.canonical import dumps
+from teapot.cli.app import run
 from teapot.digest import sha256_hex
 from teapot.errors import ConfigError, DataError, UsageError
 from teapot.files import OutputPaths
@@ -239,16 +241,20 @@ def test_explain_says_on_which_line_a_row_is_held(made: teapot.Composition) -> N
         assert "validation line 4" in lines
 
 
-def test_lines_of_a_validation_file_are_its_own(made: teapot.Composition) -> None:
+def test_lines_of_a_validation_file_are_its_own(
+    made: teapot.Composition, capsys: pytest.CaptureFixture[str]
+) -> None:
     held = json.loads(made.paths.validation.read_bytes().splitlines()[0])
     ((found,),) = (a.explanations for a in teapot.explain(made.paths.validation, ["1"]))
     assert (found.id, found.detail) == (held["id"], "validation line 1")
     ((found,),) = (a.explanations for a in teapot.explain(made.paths.data, ["1"]))
     assert found.lines[0] == 1
-    with pytest.raises(UsageError) as refused:
-        teapot.prove(made.paths.validation, "1")
-    told = "holds what was held out of the data, and a proof is of a line of the data"
-    assert str(refused.value) == f"mix.validation.jsonl: {told}; name mix.jsonl"
+    told = "mix.validation.jsonl: holds what was held out of the data, expected the data; name"
+    for refused in (lambda file: teapot.prove(file, "1"), teapot.verified):
+        with pytest.raises(UsageError, match=re.escape(f"{told} mix.jsonl")):
+            refused(made.paths.validation)
+    assert run(["train", "--check", "mix.validation.jsonl", "--base", "llama", "--quiet"]) == 2
+    assert capsys.readouterr().err == f"error: {told} mix.jsonl\n"
 
 
 def test_a_diff_tells_of_a_split(tmp_path: Path, made: teapot.Composition) -> None:

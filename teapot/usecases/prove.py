@@ -21,7 +21,7 @@ from teapot.model.manifest import Manifest
 from teapot.proof import Leaf, Proof
 from teapot.sorted_digests import DigestSorter
 from teapot.usecases.onerecord import content_digest_of, digest_of_record
-from teapot.usecases.targets import names_order
+from teapot.usecases.targets import names_order, refuse_held_out
 from teapot.usecases.verify import VerifyOptions, believed_manifest
 
 _MAX_LINES = 8
@@ -54,23 +54,11 @@ def prove(
     composition = _Composition(*believed_manifest(target, options))
     if absent:
         return _absence(composition, query)
-    _refuse_other_lines(Path(target), composition.paths)
-    return _inclusion(composition, query)
-
-
-def _refuse_other_lines(target: Path, paths: OutputPaths) -> None:
-    """Refuse files with lines of their own, since proofs are of lines of the data.
-
-    Raises:
-        UsageError: it is a validation file, or the order of an epoch.
-    """
-    if target.name == paths.validation.name:
-        told = "holds what was held out of the data, and a proof is of a line of the data"
-    elif names_order(target):
+    refuse_held_out(Path(target), composition.paths)
+    if names_order(Path(target)):
         told = "is the order of an epoch, and a proof is of a line of the data"
-    else:
-        return
-    raise UsageError(Problem(str(target), f"{told}; name {paths.data.name}"))
+        raise UsageError(Problem(str(target), f"{told}; name {composition.paths.data.name}"))
+    return _inclusion(composition, query)
 
 
 @dataclass(frozen=True, slots=True)

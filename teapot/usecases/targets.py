@@ -37,6 +37,17 @@ def names_order(path: Path) -> bool:
     return _ORDER.fullmatch(path.name) is not None
 
 
+def refuse_held_out(target: Path, paths: OutputPaths) -> None:
+    """Refuse a validation file where the data is meant: its lines are others, and not trained on.
+
+    Raises:
+        UsageError: it is the one of this composition.
+    """
+    if target.name == paths.validation.name:
+        told = f"holds what was held out of the data, expected the data; name {paths.data.name}"
+        raise UsageError(Problem(str(target), told))
+
+
 def compositions_of(targets: Iterable[Path]) -> list[OutputPaths]:
     """Return the compositions that targets name, each once; none given means the project.
 

@@ -19,7 +19,7 @@ from teapot.model.recipe import Recipe
 from teapot.model.report import decimal_text
 from teapot.model.trainplan import Hyperparameters, TrainPlan
 from teapot.modelfiles import ModelFiles, ModelName, open_model
-from teapot.usecases.targets import compositions_of
+from teapot.usecases.targets import compositions_of, refuse_held_out
 from teapot.usecases.trainorders import with_epochs
 from teapot.usecases.verify import Verified, VerifyOptions, verified
 
@@ -228,6 +228,8 @@ def _only_composition(target: Path | None) -> Path:
     if len(found) > 1:
         names = ", ".join(str(paths.manifest) for paths in found)
         raise UsageError(f"there are {len(found)} compositions, name one: {names}")
+    if target is not None:
+        refuse_held_out(target, found[0])
     return found[0].manifest
 
 

@@ -60,7 +60,7 @@ from teapot.usecases.remaking import (
     check_sources,
     find_config,
 )
-from teapot.usecases.targets import compositions_of
+from teapot.usecases.targets import compositions_of, refuse_held_out
 
 if TYPE_CHECKING:
     from teapot.index import Numbers
@@ -181,10 +181,11 @@ def verified(target: str | Path, options: VerifyOptions | None = None) -> Verifi
     Raises:
         DataError: a check has found a fault; all faults are named.
         UnsignedError, UntrustedError: nobody believed has signed it.
-        UsageError: the target names none, or several.
+        UsageError: the target names none, or several, or what was held out of one.
     """
     options = replace(options or VerifyOptions(), manifest_only=False)
     verifier, verification = _proven(target, options)
+    refuse_held_out(Path(target), verifier.paths)
     held = {result.name for result in verification.results if result.status == Status.OK}
     if not {"data", "merkle", "ledger", "lines"} <= held:
         told = f"{verifier.paths.data.name} and its ledger are not here, so nothing was proven"
