@@ -12,6 +12,7 @@ import pytest
 
 import teapot
 from teapot import MixOptions, VerifyOptions
+from teapot.cli.app import run
 from teapot.errors import ConfigError, DataError, DigestError, SourceError
 from teapot.ledger import read_ledger
 from teapot.lock import Lock
@@ -341,3 +342,13 @@ def test_sets_are_pinned_with_the_sources(tmp_path: Path) -> None:
     (tmp_path / EXAM).write_bytes(jsonl(ROWS[:1]))
     with pytest.raises(DataError, match=f"evaluation set {EXAM}: sha256 is .*, locked is "):
         teapot.compose(config, output=tmp_path / "mix.jsonl", lock=lock)
+
+
+def test_a_lock_tells_of_the_sets_that_it_pins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, digest = mix(tmp_path, CLEAN), sha256(jsonl(ROWS)).hexdigest()
+    assert run(["lock", str(config), "--quiet"]) == 0
+    assert f"\nevaluation set {EXAM}: sha256 {digest}\nwrote " in capsys.readouterr().out
+    assert run(["lock", str(config), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["eval_sets"] == {EXAM: digest}
