@@ -27,6 +27,7 @@ from teapot.model.manifest import Manifest
 from teapot.model.verification import CheckResult, Status
 from teapot.nearchecks import check_near
 from teapot.processes import OwnProcesses
+from teapot.recipeclaims import likeness_faults
 from teapot.validationchecks import ValidationChecks
 
 
@@ -73,8 +74,9 @@ class ContentChecks:
                     yield self._lines(claimed, found, account, measured)
             held = None if account is None else account.held
             likeness = Likeness.from_written(self.manifest.recipe.split)
+            is_near = not likeness.is_exact and not any(likeness_faults(self.manifest.recipe.split))
             is_stated = measured is not None and measured.sha256 == data.sha256
-            near = partial(check_near, likeness) if is_stated and not likeness.is_exact else None
+            near = partial(check_near, likeness) if is_stated and is_near else None
             checks = ValidationChecks(self.paths, self.manifest, self.progress, near)
             yield from checks.run(held_beside(claimed), held)
 
