@@ -254,7 +254,11 @@ def _stated(manifest: Manifest) -> dict[str, Any]:
     }  # fmt: skip
     sources = {f"{source.module} {source.id}": source.rows for source in report.sources}
     licenses = {name: amount.lines for name, amount in report.licenses.items()}
-    return {"modules": modules, "rows of sources": sources, "lines by licence": licenses}
+    repeated = {"groups": report.duplicate_groups, "records": report.duplicate_records}
+    return {
+        "modules": modules, "rows of sources": sources, "lines by licence": licenses,
+        "duplicates": repeated,
+    }  # fmt: skip
 
 
 def _told(account: LedgerAccount) -> dict[str, Any]:
@@ -263,7 +267,11 @@ def _told(account: LedgerAccount) -> dict[str, Any]:
     modules = {name: asdict(module) for name, module in account.modules.items()}
     sources = {" ".join(key): rows for key, rows in account.sources.items()}
     licenses = {str(name): lines for name, lines in account.licenses.items() if lines}
-    return {"modules": modules, "rows of sources": sources, "lines by licence": licenses}
+    repeated = {"groups": account.duplicate_groups, "records": account.duplicate_records}
+    return {
+        "modules": modules, "rows of sources": sources, "lines by licence": licenses,
+        "duplicates": repeated,
+    }  # fmt: skip
 
 
 def _unlike_parts(manifest: Manifest, account: LedgerAccount) -> list[str]:

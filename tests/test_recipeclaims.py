@@ -12,7 +12,7 @@ import teapot
 from teapot.manifestfile import recipe_faults
 from teapot.model.manifest import Manifest
 from teapot.usecases.verify import VerifyOptions
-from tests.support.compositions import compose, manifest_of, restate
+from tests.support.compositions import compose, manifest_of, restate, sign_again
 from tests.support.planted import PERSONAL, SECRETS
 from tests.support.project import chat_row, chat_rows, jsonl, write_config, write_module
 from tests.support.verdicts import verdict, write_verdicts
@@ -97,9 +97,32 @@ def test_parameters_that_no_config_has_are_not_worked_with(
         for key in ("likeness", "split"):
             recipe[key]["permutations"] = "100000"
 
+    before = made.paths.manifest.read_bytes()
     monkeypatch.chdir(made.paths.data.parent)
     restate(made, claim)
     (found,) = teapot.verify("mix.jsonl", options=VerifyOptions())
+    made.paths.manifest.write_bytes(before)
+    sign_again(made)
     faults = {result.name: result.details for result in found.results if result.status == "fault"}
     assert "near-leaks" not in {result.name for result in found.results}
     assert "permutations 100000 is more or less than what is near can have" in faults["recipe"]
+
+
+@pytest.mark.parametrize("key", ["groups", "records"])
+def test_duplicates_are_counted_again_from_the_ledger(
+    key: str, made: teapot.Composition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = made.paths.manifest.read_bytes()
+    stated = json.loads(before)["predicate"]["teapot_composition"]["duplicates"][key]
+
+    def claim(value: Any) -> None:
+        value["predicate"]["teapot_composition"]["duplicates"][key] = stated + 1
+
+    monkeypatch.chdir(made.paths.data.parent)
+    restate(made, claim)
+    (found,) = teapot.verify("mix.jsonl", options=VerifyOptions())
+    told = {result.name: result.details for result in found.results if result.status == "fault"}
+    said = f"duplicates: {key}: the manifest states {stated + 1}, the ledger has {stated}"
+    assert told["conservation"] == (said,)
+    made.paths.manifest.write_bytes(before)
+    sign_again(made)
