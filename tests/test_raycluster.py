@@ -225,3 +225,15 @@ def test_without_ray_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"--engine ray needs .* 'teapot\[ray\]'"):
         teapot.compose(config, MixOptions(engine=ray_engine()), output=tmp_path / "out.jsonl")
+
+
+def test_all_that_keeps_a_mix_clean_is_the_same(ray: Ray, tmp_path: Path) -> None:
+    """Near duplicates, leaks, secrets, rows held out, shares and epochs, in one shipped config."""
+    text = (Path(__file__).parent.parent / "configs/demo-clean.config").read_text()
+    config = tmp_path / "clean.config"
+    config.write_text(text + "\nepochs: {orders: true, count: 3}\n")
+    answer = ray.compose(config, tmp_path / "out.jsonl", range_bytes=20_000, bucket_bytes=9_000)
+    assert "lines" in answer, answer
+    found = digests(tmp_path / "out.jsonl")
+    assert {"out.validation.jsonl", "out.epoch-3.order"} <= found.keys()
+    assert found == local(config)
