@@ -27,6 +27,7 @@ from teapot.model.manifest import Manifest
 from teapot.model.verification import CheckResult, Status
 from teapot.nearchecks import check_near
 from teapot.processes import OwnProcesses
+from teapot.recipeclaims import likeness_faults
 from teapot.validationchecks import ValidationChecks
 
 
@@ -73,8 +74,9 @@ class ContentChecks:
                     yield self._lines(claimed, found, account, measured)
             held = None if account is None else account.held
             likeness = Likeness.from_written(self.manifest.recipe.split)
+            is_near = not likeness.is_exact and not any(likeness_faults(self.manifest.recipe.split))
             is_stated = measured is not None and measured.sha256 == data.sha256
-            near = partial(check_near, likeness) if is_stated and not likeness.is_exact else None
+            near = partial(check_near, likeness) if is_stated and is_near else None
             checks = ValidationChecks(self.paths, self.manifest, self.progress, near)
             yield from checks.run(held_beside(claimed), held)
 
@@ -252,7 +254,11 @@ def _stated(manifest: Manifest) -> dict[str, Any]:
     }  # fmt: skip
     sources = {f"{source.module} {source.id}": source.rows for source in report.sources}
     licenses = {name: amount.lines for name, amount in report.licenses.items()}
-    return {"modules": modules, "rows of sources": sources, "lines by licence": licenses}
+    repeated = {"groups": report.duplicate_groups, "records": report.duplicate_records}
+    return {
+        "modules": modules, "rows of sources": sources, "lines by licence": licenses,
+        "duplicates": repeated,
+    }  # fmt: skip
 
 
 def _told(account: LedgerAccount) -> dict[str, Any]:
@@ -261,7 +267,11 @@ def _told(account: LedgerAccount) -> dict[str, Any]:
     modules = {name: asdict(module) for name, module in account.modules.items()}
     sources = {" ".join(key): rows for key, rows in account.sources.items()}
     licenses = {str(name): lines for name, lines in account.licenses.items() if lines}
-    return {"modules": modules, "rows of sources": sources, "lines by licence": licenses}
+    repeated = {"groups": account.duplicate_groups, "records": account.duplicate_records}
+    return {
+        "modules": modules, "rows of sources": sources, "lines by licence": licenses,
+        "duplicates": repeated,
+    }  # fmt: skip
 
 
 def _unlike_parts(manifest: Manifest, account: LedgerAccount) -> list[str]:

@@ -54,7 +54,7 @@ def audit_ledger(path: Path, claimed: Path, rows: int, lines: int, held: int = 0
     """
     try:
         with (
-            closing(_Audit(claimed, lines, held)) as audit,
+            closing(_Audit(claimed, rows, lines, held)) as audit,
             open_beside(path) as opened,
             parquet.ParquetFile(opened) as found,
         ):
@@ -80,11 +80,12 @@ class _Tally:
 
 
 class _Audit:
-    def __init__(self, claimed: Path, lines: int, held: int) -> None:
+    def __init__(self, claimed: Path, rows: int, lines: int, held: int) -> None:
         self._digest = LedgerDigest(LEDGER.names)
         self._rows = 0
         self._claims = Claims(claimed, lines)
         self._contents = DigestSorter(lines)
+        self._usable = DigestSorter(rows)
         self._held = HeldAudit(held_beside(claimed), held) if held else None
         self._modules: dict[str, _Tally] = {}
         self._sources: Counter[tuple[str, str]] = Counter()
@@ -105,10 +106,12 @@ class _Audit:
         self._tally(columns, lengths)
         self._check_order(columns)
         is_kept = lengths > 0
+        is_usable = is_kept | _are_there(columns["record_digest"])
+        contents = digests_of(columns["content_digest"], is_usable)
+        self._usable.add(contents.tobytes())
         if is_kept.any():
-            contents = digests_of(columns["content_digest"], is_kept)
             records = digests_of(columns["record_digest"], is_kept)
-            self._contents.add(contents.tobytes())
+            self._contents.add(contents[is_kept[is_usable]].tobytes())
             claims = numpy.repeat(records, lengths[is_kept])
             self._claims.put(numbers_of(elements_of(columns["lines"])), claims)
         if self._held is not None and (is_held := _is_held(columns)).any():
@@ -119,6 +122,7 @@ class _Audit:
         """Return what was counted."""
         self._claims.finish()
         contents = hash_contents(self._contents.blocks())
+        groups, repeated = self._usable.repeats()
         return LedgerAccount(
             rows=self._rows,
             rows_sha256=self._digest.hexdigest(),
@@ -129,6 +133,8 @@ class _Audit:
             claims=self._claims.made,
             contents=contents.count,
             contents_root=contents.merkle_root,
+            duplicate_groups=groups,
+            duplicate_records=repeated,
             faults=tuple(self._faults),
             held=None if self._held is None else self._held.account(self._contents.blocks()),
         )
@@ -137,6 +143,7 @@ class _Audit:
         """Remove the scratch files that nobody else reads."""
         self._claims.__exit__(None, None, None)
         self._contents.__exit__(None, None, None)
+        self._usable.__exit__(None, None, None)
         if self._held is not None:
             self._held.close()
 
@@ -195,6 +202,15 @@ def _is_held(columns: dict[str, Any]) -> NDArray[numpy.bool_]:
     places, texts = _words(columns["reason"])
     held: NDArray[numpy.bool_] = numpy.array([text == HELD_OUT for text in texts])[places]
     return held
+
+
+def _are_there(column: Any) -> NDArray[numpy.bool_]:
+    """Tell which values of a column are not null."""
+    there = is_there(column)
+    are: NDArray[numpy.bool_] = (
+        numpy.ones(len(column), dtype=numpy.bool_) if there is None else there != 0
+    )
+    return are
 
 
 def _changes(places: NDArray[numpy.int32]) -> NDArray[numpy.bool_]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from teapot.amounts import Usable, solve, unique_lines
 from teapot.canonical import loads
-from teapot.errors import DataError, Problem, counted
+from teapot.errors import DataError, Problem
 from teapot.files import OutputPaths
 from teapot.ledgercolumns import NEAR_DUPLICATE
 from teapot.licenseterms import PROFILES, license_data
@@ -16,10 +16,11 @@ from teapot.licensing import LicensePolicy, allowed_by
 from teapot.model.amount import share_of_text, share_text
 from teapot.model.config import License
 from teapot.model.manifest import DataFile, Manifest
-from teapot.model.recipe import Recipe, RecipeScan
+from teapot.model.recipe import Recipe
 from teapot.model.record import Fault
 from teapot.model.report import HELD_OUT, ModuleReport
 from teapot.names import file_fault
+from teapot.recipeclaims import likeness_faults, screen_faults
 from teapot.shards import shard_spans
 from teapot.statementfile import read_object, refuse_other_form
 
@@ -161,15 +162,6 @@ def _curation_faults(module: ModuleReport, unreviewed: str) -> Iterator[str]:
             yield f"{module.name}: {what}: the curation states {stated}, the rest sums to {summed}"
 
 
-def _scan_faults(scan: RecipeScan | None, module: ModuleReport) -> Iterator[str]:
-    """Yield where rows were redacted that the recipe does not have redacted."""
-    for kind in ("secrets", "personal"):
-        rows = module.repaired.get(f"redact-{kind}", 0)
-        if rows and (scan is None or getattr(scan, kind) != "redact"):
-            told = f"{counted(rows, 'row')} by redact-{kind}, which its scan does not ask for"
-            yield f"{module.name}: {told}"
-
-
 def recipe_faults(manifest: Manifest) -> Iterator[str]:
     """Yield where the recipe and the account of what was read contradict each other."""
     recipe, report = manifest.recipe, manifest.report
@@ -191,12 +183,10 @@ def recipe_faults(manifest: Manifest) -> Iterator[str]:
             yield f"{module.name}: verdicts are in the recipe or in the account, not in both"
         elif curated.curation is not None:
             yield from _curation_faults(module, curated.curation.unreviewed)
-        if recipe.decontaminate is None and "contaminated" in module.dropped:
-            yield f"{module.name}: it drops leaks of evaluation sets, and the recipe names no set"
-    for scanned, module in zip(recipe.modules, report.modules, strict=False):
-        yield from _scan_faults(scanned.scan, module)
+    yield from screen_faults(manifest)
     if (recipe.likeness is None) != (report.near_duplicates is None):
         yield "near duplicates are in the recipe or in the account, not in both"
+    yield from likeness_faults(recipe.likeness)
     yield from _split_faults(manifest)
     policy = LicensePolicy(None if recipe.licenses == "all" else tuple(recipe.licenses))
     yield from _profile_faults(recipe)
@@ -219,6 +209,7 @@ def _split_faults(manifest: Manifest) -> Iterator[str]:
         yield f"it holds out {text}, expected more than 0 and less than 100%"
     elif text != share_text(share):
         yield f"it holds out {text}, which is written {share_text(share)}"
+    yield from likeness_faults(split)
     if manifest.recipe.likeness is not None and "threshold" in split:
         told = {key: split[key] for key in split if key != "validation"}
         if manifest.recipe.likeness["match"] == "near" and manifest.recipe.likeness != told:

@@ -102,7 +102,7 @@ def _fault(path: Path, stated: OrderFile, is_used: Numbers | None) -> str | None
             is_used[numbers[numbers < len(is_used)]] = True
     if reader.bytes > stated.bytes:
         return f"has more than the {stated.bytes} bytes stated"
-    if reader.sha256 != stated.sha256:
+    if (reader.sha256, reader.bytes) != (stated.sha256, stated.bytes):
         found = f"found {reader.sha256}, {counted(reader.bytes, 'byte')}"
         return f"was altered: expected sha256 {stated.sha256}, {stated.bytes} bytes, {found}"
     if is_used is not None and most >= len(is_used):

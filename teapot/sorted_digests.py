@@ -44,6 +44,24 @@ class DigestSorter(AbstractContextManager["DigestSorter"]):
             if digests := self._buckets.path(number).read_bytes():
                 yield sorted_once(digests)
 
+    def repeats(self) -> tuple[int, int]:
+        """Return how many digests came several times, and how often those came after their first.
+
+        Whole digests are looked at only where their first 8 bytes are equal.
+        """
+        groups = repeated = 0
+        for number in range(len(self._buckets)):
+            digests = numpy.frombuffer(self._buckets.path(number).read_bytes(), dtype=DIGEST)
+            prefixes = prefixes_of(digests.view(numpy.uint8).reshape(-1, DIGEST_BYTES))
+            order = numpy.argsort(prefixes)
+            is_equal = numpy.zeros(len(order) + 1, dtype=numpy.bool_)
+            is_equal[1:-1] = numpy.diff(prefixes[order]) == 0
+            alike = digests[order[is_equal[1:] | is_equal[:-1]]].view(_TEXT)
+            _, counts = numpy.unique(alike, return_counts=True)
+            groups += int(numpy.count_nonzero(counts > 1))
+            repeated += int((counts - 1).sum())
+        return groups, repeated
+
     def __exit__(
         self,
         kind: type[BaseException] | None,

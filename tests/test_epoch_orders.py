@@ -259,6 +259,23 @@ def test_numbers_that_nothing_can_have_are_told_and_not_worked_through(
     assert {"sums", "data"} <= faults().keys() and "orders" not in faults()
 
 
+def test_a_size_that_the_file_has_not_is_told_and_bounds_the_work(
+    made: teapot.Composition,
+) -> None:
+    examples = 10**12
+
+    def claim(value: Any) -> None:
+        stated = _composition(value)
+        for module in stated["modules"]:
+            module["epoch_lines"] = 0
+        stated["modules"][0]["epoch_lines"] = examples
+        for one in stated["orders"]:
+            one["examples"], one["bytes"] = examples, 4 * examples
+
+    restate(made, claim)
+    assert "expected sha256" in faults()["orders"][0]
+
+
 def test_data_that_was_altered_leaves_the_orders_their_own_check(made: teapot.Composition) -> None:
     with made.paths.data.open("ab") as file:
         file.write(b"{}\n")

@@ -294,7 +294,7 @@ def test_a_manifest_that_drops_leaks_and_names_no_set_contradicts_itself(tmp_pat
     assert not list(recipe_faults(manifest))
     bare = replace(manifest, recipe=replace(manifest.recipe, decontaminate=None))
     assert list(recipe_faults(bare)) == [
-        "t/a: it drops leaks of evaluation sets, and the recipe names no set"
+        "t/a: 1 row dropped as contaminated, which its recipe does not ask for"
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from hashlib import sha256
 from pathlib import Path
 
@@ -40,6 +41,9 @@ def test_any_digests_in_any_batches_come_back_sorted_each_once(
                 sorter.add(b"".join(batch))
             blocks = list(sorter.blocks())
             assert list(sorter.blocks()) == blocks
+            counts = Counter(digest for batch in batches for digest in batch)
+            repeated = [count - 1 for count in counts.values() if count > 1]
+            assert sorter.repeats() == (len(repeated), sum(repeated))
     assert b"".join(blocks) == b"".join(wanted)
     assert all(blocks)
 

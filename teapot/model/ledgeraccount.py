@@ -44,7 +44,9 @@ class HeldAccount:
 class LedgerAccount:
     """What a ledger's rows are and sum to; `faults` are rows that contradict themselves.
 
-    `parts` are lines by module, source and licence, where there are any. `held` is None where no
+    `parts` are lines by module, source and licence, where there are any. Of the usable rows,
+    `duplicate_groups` counts the contents that several have, and `duplicate_records` how many have
+    the content of another. `held` is None where no
     validation file was asked about.
     """
 
@@ -57,5 +59,7 @@ class LedgerAccount:
     claims: int
     contents: int
     contents_root: str
+    duplicate_groups: int
+    duplicate_records: int
     faults: tuple[str, ...]
     held: HeldAccount | None = None

@@ -2,5 +2,5 @@
 
 from tests.support.attacks import MANIFEST, sign, swap
 
-swap(MANIFEST, b'"think-unclosed": 1', b'"duplicate": 1')
+swap(MANIFEST, b'"think-unclosed": 1', b'"think-nested": 1')
 sign()
