@@ -100,6 +100,33 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # its types are not read
         self._watch.add(sum(len(row.ids) for row in rows), total)
         return mean
 
+    def mean_loss(self, rows: Sequence[Encoded]) -> float:
+        """Return the loss on rows, the mean over all their supervised tokens; nothing is trained.
+
+        Each process makes its share, and the sums are added up. The order is that of the rows, and
+        what training draws from is left as it was.
+        """
+        processes, model = self.accelerator.num_processes, self._unwrapped()
+        share = rows[self.accelerator.process_index :: processes]
+        batches = [(batch, 1.0) for batch in micro_batches(share, self._max_tokens)]
+        missing = self._most_batches(rows) - len(batches)
+        batches += [(list(rows[:1]), 0.0)] * max(missing, 0)
+        summed = torch.zeros((), dtype=torch.float64, device=self.args.device)
+        own = [self.args.device] if self.args.device.type == "cuda" else []
+        was_training = model.training
+        with torch.random.fork_rng(devices=own), torch.no_grad():
+            model.eval()
+            for batch, weight in batches:
+                summed += self._summed_loss(model, batch).double() * weight
+            model.train(was_training)
+        return float(self.accelerator.reduce(summed, reduction="sum")) / trained_tokens(rows)
+
+    def _unwrapped(self) -> Any:
+        """Return the model as it is called without gradients: DDP, which adds them up, left out."""
+        if self._is_sharded:
+            return self.model_wrapped
+        return self.accelerator.unwrap_model(self.model_wrapped)
+
     def _most_batches(self, rows: Sequence[Encoded]) -> int:
         """Return how many micro-batches each process makes where all must make as many.
 
