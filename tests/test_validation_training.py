@@ -6,17 +6,20 @@ import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 import teapot
 from teapot.canonical import loads
 from teapot.cli.app import run
 from teapot.errors import DataError
-from teapot.model.trainplan import PlannedOrder, TrainPlan, epoch_ends
+from teapot.model.trainplan import PlannedOrder, TrainPlan, epoch_ends, optimizer_steps
 from teapot.model.trainstatement import STATEMENT, TrainRun, TrainStatement
 from teapot.model.validationloss import EpochLoss, ValidationLosses, ValidationRun
 from teapot.modelchecks import check_composed
@@ -27,8 +30,7 @@ from teapot.usecases.verifymodel import verify_model
 from tests.support.compositions import compose, manifest_of
 from tests.support.environment import own_key
 from tests.support.finetunes import outcome_for, plan_for, verified
-from tests.support.fitjobs import NUMBERS
-from tests.support.fitjobs import plan_for as planned
+from tests.support.fitjobs import NO_ESTIMATE, NUMBERS, ROWS, STEPS
 from tests.support.modelfolders import signer, write_training_files
 from tests.support.models import write_model
 from tests.support.project import chat_row, chat_rows, write_config, write_module
@@ -39,6 +41,12 @@ LOSSES = ValidationLosses(
     encoded_sha256="7" * 64, rows=9, supervised=120,
     losses=(EpochLoss(epoch="1", step=3, loss="1.2500"),
             EpochLoss(epoch="1.5", step=6, loss="1.1250")),
+)  # fmt: skip
+PLANNED = TrainPlan(
+    base="apertus", model="tiny", revision=None, model_config_sha256="", lora_targets=(),
+    hyperparameters=NUMBERS, manifest_sha256="", data_sha256="", rows=ROWS, optimizer_steps=STEPS,
+    warmup_steps=1, tokenizer_sha256="", own_template_sha256="", training_template_sha256="",
+    system_prompt=None, pad_token="<pad>", estimate=NO_ESTIMATE, versions={},
 )  # fmt: skip
 Check = Callable[..., Any]
 
@@ -138,16 +146,32 @@ def test_overlong_held_out_rows_are_treated_as_those_of_the_data(check: Check) -
 def test_a_loss_is_measured_where_an_epoch_or_the_run_ends(
     epochs: str, steps: int, ends: dict[int, str]
 ) -> None:
-    write_model(Path("base"), "apertus")
-    plan = planned("apertus", Path("base"), replace(NUMBERS, epochs=epochs))  # 10 rows, 4 a step
-    assert epoch_ends(replace(plan, optimizer_steps=steps)) == ends
+    numbers = replace(NUMBERS, epochs=epochs)  # 10 rows, 4 a step
+    plan = replace(PLANNED, hyperparameters=numbers, optimizer_steps=steps)
+    assert epoch_ends(plan) == ends
+
+
+@given(
+    rows=st.integers(1, 50), batch=st.integers(1, 20),
+    epochs=st.decimals(min_value="0.1", max_value=5, places=1),
+)  # fmt: skip
+def test_every_whole_epoch_has_its_end_and_the_last_step_too(
+    rows: int, batch: int, epochs: Decimal
+) -> None:
+    numbers = replace(NUMBERS, epochs=f"{epochs.normalize():f}", effective_batch=batch)
+    steps = optimizer_steps(rows, numbers)
+    plan = replace(PLANNED, rows=rows, hyperparameters=numbers, optimizer_steps=steps)
+    ends = epoch_ends(plan)
+    an_epoch = -(-rows // batch)
+    whole = set(range(an_epoch, steps + 1, an_epoch))
+    assert ends.keys() == whole | {steps}
+    assert all(ends[step] == str(step // an_epoch) for step in whole)
+    assert list(ends) == sorted(ends)
 
 
 def test_epochs_with_orders_end_with_their_own_steps() -> None:
-    write_model(Path("base"), "apertus")
-    plan: TrainPlan = planned("apertus", Path("base"), NUMBERS)
     orders = tuple(PlannedOrder(sha256="", examples=examples) for examples in (0, 9, 4, 0))
-    assert epoch_ends(replace(plan, orders=orders, optimizer_steps=4)) == {3: "2", 4: "4"}
+    assert epoch_ends(replace(PLANNED, orders=orders, optimizer_steps=4)) == {3: "2", 4: "4"}
 
 
 # The model folder.

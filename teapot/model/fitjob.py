@@ -62,11 +62,13 @@ class FitJob:
 
     def to_dict(self, plan_sha256: str) -> dict[str, Any]:
         """Return the job as JSON values, for another process to read."""
-        return {
+        made = {
             "plan_sha256": plan_sha256, "weights": self.weights, "offline": self.offline,
             "rows_sha256": self.rows_sha256, "device": self.device, "save_steps": self.save_steps,
-            "report_to": list(self.report_to), "validation_sha256": self.validation_sha256,
+            "report_to": list(self.report_to),
         }  # fmt: skip
+        held = {"validation_sha256": self.validation_sha256}
+        return made if self.validation_sha256 is None else {**made, **held}
 
     @classmethod
     def from_dict(
@@ -79,5 +81,5 @@ class FitJob:
             rows_sha256=value["rows_sha256"], folder=folder, work=folder / WORK,
             tokenizer=folder / WORK / TOKENIZER, device=value["device"], resume=resume,
             save_steps=value["save_steps"], report_to=tuple(value["report_to"]),
-            validation_sha256=value["validation_sha256"],
+            validation_sha256=value.get("validation_sha256"),
         )  # fmt: skip

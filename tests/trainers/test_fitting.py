@@ -89,7 +89,7 @@ def interrupted_at(step: int, *signals: signal.Signals) -> Progress:
     """Return progress that sends signals to the run while it makes a step; SIGINT by default."""
 
     def told(what: str, done: int, total: int | None) -> None:
-        if done == step:
+        if what.startswith("train") and done == step:
             for number in signals or (signal.SIGINT,):
                 os.kill(os.getpid(), number)
 
@@ -537,6 +537,34 @@ def test_a_run_that_was_stopped_has_the_same_losses(step: int, is_ordered: bool,
     ends = [2, 5] if is_ordered else [3, 6]
     assert [part.step for part in expected.losses] == ends
     assert metrics(cut) == metrics(whole)
+
+
+def test_held_out_rows_go_through_the_model_without_dropout_and_gradients_in_their_order(
+    job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = with_held_out(job(numbers=replace(NUMBERS, micro_batch_tokens=40)))
+    sizes = [
+        len(row.encoded.ids) for row in read_encoded(made.validation, str(made.validation_sha256))
+    ]
+    seen, told = [], []
+    make = StepTrainer._summed_loss
+
+    def noted(self: StepTrainer, model: Any, rows: Any) -> Any:
+        is_training = any(module.training for module in model.modules())
+        seen.append((is_training, torch.is_grad_enabled(), [len(row.ids) for row in rows]))
+        return make(self, model, rows)
+
+    def progress(what: str, done: int, total: int | None) -> None:
+        told.append((what.partition(" (")[0], done, total))
+
+    monkeypatch.setattr(StepTrainer, "_summed_loss", noted)
+    fit(made, progress)
+    measured = [rows for is_training, has_gradients, rows in seen if not has_gradients]
+    assert [size for rows in measured for size in rows] == sizes * 2
+    assert all(is_training == has_gradients for is_training, has_gradients, _ in seen)
+    assert len(measured) > 4 and all(sum(rows) <= 40 or len(rows) == 1 for rows in measured)
+    count = len(measured) // 2
+    assert told.count(("measure", count, count)) == 2
 
 
 def test_held_out_rows_that_were_altered_are_refused(job: Make) -> None:

@@ -163,7 +163,7 @@ def _trainer(
         raise ConfigError(f"{found.value} is not supported; start plain processes, or FSDP 2")
     trainer.remove_callback(PrinterCallback)
     if start.held_out:
-        trainer.add_callback(Validation(job, start.held_out, trainer, watch))
+        trainer.add_callback(Validation(job, start.held_out, trainer=trainer, watch=watch))
     return trainer
 
 

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer
 
 from teapot.errors import DataError
+from teapot.interfaces import Progress, silent
 from teapot.model.encoded import Encoded
 from teapot_trainers import checkpoints
 from teapot_trainers.batching import flatten, micro_batches, trained_tokens
@@ -100,11 +101,11 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # its types are not read
         self._watch.add(sum(len(row.ids) for row in rows), total)
         return mean
 
-    def mean_loss(self, rows: Sequence[Encoded]) -> float:
+    def mean_loss(self, rows: Sequence[Encoded], progress: Progress = silent) -> float:
         """Return the loss on rows, the mean over all their supervised tokens; nothing is trained.
 
-        Each process makes its share, and the sums are added up. The order is that of the rows, and
-        what training draws from is left as it was.
+        Each process makes its share, tells how many micro-batches of it are made, and the sums are
+        added up. The order is that of the rows, and what training draws from is left as it was.
         """
         processes, model = self.accelerator.num_processes, self._unwrapped()
         share = rows[self.accelerator.process_index :: processes]
@@ -116,8 +117,9 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # its types are not read
         was_training = model.training
         with torch.random.fork_rng(devices=own), torch.no_grad():
             model.eval()
-            for batch, weight in batches:
+            for number, (batch, weight) in enumerate(batches, start=1):
                 summed += self._summed_loss(model, batch).double() * weight
+                progress("measure", number, len(batches))
             model.train(was_training)
         return float(self.accelerator.reduce(summed, reduction="sum")) / trained_tokens(rows)
 

@@ -40,7 +40,9 @@ class Validation(TrainerCallback):  # type: ignore[misc]  # its types are not re
     It is measured before the step is told of and saved, so that a checkpoint has it behind it.
     """
 
-    def __init__(self, job: FitJob, rows: Sequence[Encoded], trainer: StepTrainer, watch: Watch):
+    def __init__(
+        self, job: FitJob, rows: Sequence[Encoded], *, trainer: StepTrainer, watch: Watch
+    ) -> None:
         self._ends, self._rows = epoch_ends(job.plan), rows
         self._trainer, self._watch = trainer, watch
 
@@ -48,7 +50,7 @@ class Validation(TrainerCallback):  # type: ignore[misc]  # its types are not re
         """Measure, where this step ends an epoch."""
         if state.global_step not in self._ends:
             return
-        loss = self._trainer.mean_loss(self._rows)
+        loss = self._trainer.mean_loss(self._rows, self._watch.progress)
         if not math.isfinite(loss):
             told = f"the validation loss after step {state.global_step} is {loss}"
             raise DataError(f"{told}: training diverged; lower training.learning_rate")
@@ -59,7 +61,7 @@ def validation_losses(
     job: FitJob, rows: Sequence[Encoded], found: Sequence[tuple[int, float]]
 ) -> ValidationLosses | None:
     """Return the losses that were found, a step and a loss each; None where none was."""
-    if job.validation_sha256 is None or not found:
+    if job.validation_sha256 is None:
         return None
     ends = epoch_ends(job.plan)
     losses = [
@@ -67,6 +69,8 @@ def validation_losses(
         for step, loss in found
         if step in ends
     ]
+    if not losses:
+        return None
     return ValidationLosses(
         encoded_sha256=job.validation_sha256, rows=len(rows), supervised=trained_tokens(rows),
         losses=tuple(losses),

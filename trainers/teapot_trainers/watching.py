@@ -14,7 +14,7 @@ from transformers import TrainerCallback
 
 from teapot.errors import DataError
 from teapot.files import write_atomically
-from teapot.interfaces import Progress
+from teapot.interfaces import Progress, silent
 from teapot.model.fitjob import FitJob
 from teapot.model.trainplan import epoch_at
 from teapot_trainers.processes import is_first_process
@@ -41,6 +41,11 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # its types are not read
         self.count = Count()
         self.validation_loss: float | None = None
         self.is_asked_to_stop = self.is_stopped = False
+
+    @property
+    def progress(self) -> Progress:
+        """Return what the first process reports to, the others to nobody."""
+        return self._progress if is_first_process() else silent
 
     @property
     def losses(self) -> list[tuple[int, float]]:
