@@ -230,7 +230,21 @@ def _loss(facts: CardFacts) -> str:
     if facts.first_loss is not None:
         told = f"The loss began at {code(facts.first_loss)} and ended at {last}"
     curve = "\n\n![The loss of each step](loss.png)" if facts.has_curve else ""
-    return f"## Loss\n\n{told}; `metrics.jsonl` has every step.{curve}"
+    held = _validation(facts.statement)
+    return f"## Loss\n\n{told}; `metrics.jsonl` has every step.{held}{curve}"
+
+
+def _validation(statement: TrainStatement) -> str:
+    held = statement.run.validation
+    if held is None:
+        return ""
+    rows = [[code(part.epoch), f"{part.step:,}", code(part.loss)] for part in held.losses]
+    return (
+        f"\n\nOn {counted(held.supervised, 'supervised token')} of {held.rows:,} of "
+        f"{counted(held.records, 'record')} in {code(held.name)} (SHA-256 {code(held.sha256)}), "
+        f"none of them trained on, the mean loss was:\n\n"
+        f"{_table(['epoch', '>step', '>validation loss'], rows)}"
+    )
 
 
 def _prompt(prompt: str | None) -> str:

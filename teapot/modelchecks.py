@@ -154,7 +154,7 @@ def check_composed(statement: TrainStatement, manifest: Manifest) -> CheckResult
     composed, data = statement.composed, manifest.data
     trained = tuple((order.name, order.sha256) for order in composed.orders)
     stated = tuple((order.name, order.sha256) for order in manifest.orders)
-    faults = _order_faults(stated, trained)
+    faults = [*_order_faults(stated, trained), *_validation_faults(statement, manifest)]
     return CheckResult.compare(
         "data", "the data that the train statement names with the manifest's",
         expected=f"{data.name}, {data.sha256}, {counted(data.records, 'record')}",
@@ -170,6 +170,17 @@ def _order_faults(
     if bool(trained) == bool(stated) and stated[: len(trained)] == trained:
         return []
     return ["the epochs were not trained in the first of the orders that the manifest states"]
+
+
+def _validation_faults(statement: TrainStatement, manifest: Manifest) -> list[str]:
+    """Return what is wrong where losses are told of another validation file than is stated."""
+    measured, held = statement.run.validation, manifest.validation
+    if measured is None:
+        return []
+    found = measured.name, measured.sha256, measured.records
+    if held is not None and found == (held.name, held.sha256, held.records):
+        return []
+    return ["the validation loss is not of the validation file that the manifest states"]
 
 
 def _no_other_weights(check: str, folder: Path, weights: Mapping[str, str]) -> CheckResult:

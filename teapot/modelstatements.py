@@ -24,7 +24,9 @@ def read_train_statement(data: bytes, where: str) -> TrainStatement:
     statement = TrainStatement.from_dict(value)
     composed = statement.composed
     orders = (order.name for order in composed.orders)
-    _refuse_names((*statement.weights, composed.manifest, composed.data, *orders), where)
+    held = [] if statement.run.validation is None else [statement.run.validation.name]
+    names = (*statement.weights, composed.manifest, composed.data, *orders, *held)
+    _refuse_names(names, where)
     told = "is not written as Teapot writes a train statement"
     refuse_other_form(data, statement.to_bytes(), where, told)
     return statement

@@ -31,6 +31,8 @@ def print_preflight(found: Preflight) -> None:
     if found.plan is not None:
         for line in (*_plan_lines(found.plan), *_estimate_lines(found.plan.estimate)):
             click.echo(harmless(line))
+    if found.validation is not None:
+        click.echo(harmless(_validation_line(found.validation)))
     wrong = [result.name for result in found.results if result.status == "fault"]
     held = sum(result.status == "ok" for result in found.results)
     click.echo(f"NOT READY: {', '.join(wrong)}" if wrong else f"ready: {held} checks hold")
@@ -47,6 +49,11 @@ def _show_modules(rows: dict[str, Any]) -> None:
     print_table(table)
     spread = ", ".join(f"{key} {value:,}" for key, value in rows["lengths"].items())
     click.echo(f"lengths   {spread or 'no row'}")
+
+
+def _validation_line(held: dict[str, Any]) -> str:
+    told = f"{held['supervised']:,} tokens of {held['rows']:,} rows held out"
+    return f"validate  the loss on {told}, after each epoch"
 
 
 def _plan_lines(plan: TrainPlan) -> list[str]:

@@ -14,8 +14,11 @@ from teapot.cli.show import print_json
 from teapot.cli.signing_options import signing_options
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from teapot.cli.signing_options import MakeSigner
     from teapot.interfaces import Trainer
+    from teapot.model.trainoutcome import TrainOutcome
     from teapot.usecases.train import RunOptions, Trained
 
 _PATH = click.Path(path_type=Path)
@@ -45,6 +48,7 @@ LAUNCHED = "accelerate launch -m teapot_trainers.run MODEL_DIR/plan.json, then -
 @click.option("--on-bad-row", type=click.Choice(["fail", "drop"]), default="fail",
               show_default=True,
               help="What becomes of a row that is too long, or cannot be written.")  # fmt: skip
+@click.option("--no-eval", is_flag=True, help="Leave out the loss on the validation file.")
 @click.option("--no-sign", is_flag=True, help="Sign neither statement nor folder.")
 @signing_options
 @click.option("--offline", is_flag=True, help="Never touch the network; use the cache.")
@@ -54,7 +58,7 @@ LAUNCHED = "accelerate launch -m teapot_trainers.run MODEL_DIR/plan.json, then -
 def train(
     target: Path | None, name: str, model: str | None, check: bool, plan: bool, on_bad_row: str,
     offline: bool, trust: Path | None, allow_unsigned: bool, quiet: bool, as_json: bool,
-    no_sign: bool, signer: MakeSigner, **named: Any,
+    no_sign: bool, no_eval: bool, signer: MakeSigner, **named: Any,
 ) -> int:  # fmt: skip
     """Fine-tune a base on a verified composition, and leave a model folder that leads back to it.
 
@@ -76,7 +80,7 @@ def train(
         asked = TrainOptions(
             model=model, drops_bad_rows=on_bad_row == "drop", offline=offline,
             verify=VerifyOptions(trust=trust, allow_unsigned=allow_unsigned),
-            progress=shown or silent,
+            progress=shown or silent, evaluates=not no_eval,
         )  # fmt: skip
         named["stage"] = named["stage"] or "all"
         key = None if no_sign or check or plan else signer()
@@ -138,6 +142,7 @@ def _print_trained(made: Trained, options: RunOptions, *, as_json: bool) -> None
         f"model     {finished.folder}",
         f"trained   {outcome.steps:,} steps, {outcome.tokens:,} tokens in {outcome.seconds:,} s "
         f"on {outcome.device}; last loss {outcome.final_loss}",
+        *_validation_line(outcome),
         f"card      {finished.folder / CARD}",
         f"signed    {finished.signature}\n          by {by}"
         if by
@@ -146,3 +151,10 @@ def _print_trained(made: Trained, options: RunOptions, *, as_json: bool) -> None
     ):
         for part in line.split("\n"):
             click.echo(harmless(part))
+
+
+def _validation_line(outcome: TrainOutcome) -> Iterator[str]:
+    held = outcome.validation
+    if held is not None:
+        losses = ", ".join(f"{part.loss} (epoch {part.epoch})" for part in held.losses)
+        yield f"validated loss {losses} on {held.supervised:,} tokens of {held.rows:,} rows"

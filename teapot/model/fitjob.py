@@ -11,6 +11,7 @@ from teapot.model.trainplan import TrainPlan
 
 Device = Literal["auto", "cpu", "cuda"]
 WORK, JOB, OUTCOME, ROWS = ".work", "job.json", "outcome.json", "rows.arrow"
+VALIDATION = "validation.arrow"
 """The working folder in a model folder, what lies in it, and what a run says when it has ended."""
 TOKENIZER = "tokenizer"
 """Where the working folder keeps the model's small files for a launcher's machines."""
@@ -29,7 +30,9 @@ class FitJob:
     folder with the model's own small files, `weights` a model folder, whole, or a name on the Hub,
     of which the plan has the revision. With `resume` it goes on after the last checkpoint in
     `work`, and begins where there is none. A checkpoint is saved every `save_steps` steps. Where
-    epochs have orders, `work` holds them, too; the plan has their digests.
+    epochs have orders, `work` holds them, too; the plan has their digests. With
+    `validation_sha256` it holds the encoded rows of that digest, on which the loss is measured
+    after each epoch. That changes nothing of what is trained, and so is no part of the plan.
     """
 
     plan: TrainPlan
@@ -44,6 +47,7 @@ class FitJob:
     resume: bool = False
     save_steps: int = 100
     report_to: tuple[str, ...] = ()
+    validation_sha256: str | None = None
 
     @property
     def orders(self) -> tuple[Path, ...]:
@@ -51,13 +55,20 @@ class FitJob:
         numbers = range(1, len(self.plan.orders) + 1)
         return tuple(self.work / f"epoch-{number}.order" for number in numbers)
 
+    @property
+    def validation(self) -> Path:
+        """Return where the encoded validation rows lie, if there are any."""
+        return self.work / VALIDATION
+
     def to_dict(self, plan_sha256: str) -> dict[str, Any]:
         """Return the job as JSON values, for another process to read."""
-        return {
+        made = {
             "plan_sha256": plan_sha256, "weights": self.weights, "offline": self.offline,
             "rows_sha256": self.rows_sha256, "device": self.device, "save_steps": self.save_steps,
             "report_to": list(self.report_to),
         }  # fmt: skip
+        held = {"validation_sha256": self.validation_sha256}
+        return made if self.validation_sha256 is None else {**made, **held}
 
     @classmethod
     def from_dict(
@@ -70,4 +81,5 @@ class FitJob:
             rows_sha256=value["rows_sha256"], folder=folder, work=folder / WORK,
             tokenizer=folder / WORK / TOKENIZER, device=value["device"], resume=resume,
             save_steps=value["save_steps"], report_to=tuple(value["report_to"]),
+            validation_sha256=value.get("validation_sha256"),
         )  # fmt: skip

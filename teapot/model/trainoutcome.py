@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from teapot.model.validationloss import ValidationLosses
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainOutcome:
@@ -15,7 +17,8 @@ class TrainOutcome:
     has the SHA-256 of each weight file of the base that was loaded. `data_sha256` is that of the
     data file, which was hashed while its rows were encoded; `encoded_sha256` is the digest of the
     encoded rows that were trained. `final_loss` is decimal text; `tokens` counts those of all
-    steps, `supervised` those of them that were trained.
+    steps, `supervised` those of them that were trained. `validation` has the losses on rows that
+    were held out, None where none were asked for.
     """
 
     steps: int
@@ -29,15 +32,23 @@ class TrainOutcome:
     weights: tuple[str, ...]
     base_weights: Mapping[str, str]
     versions: Mapping[str, str]
+    validation: ValidationLosses | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the outcome as JSON values."""
-        return {
+        made = {
             **asdict(self), "weights": list(self.weights),
             "base_weights": dict(self.base_weights), "versions": dict(self.versions),
         }  # fmt: skip
+        del made["validation"]
+        if self.validation is not None:
+            made["validation"] = self.validation.to_dict()
+        return made
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> TrainOutcome:
         """Return the outcome in JSON values that `to_dict` made."""
-        return cls(**{**value, "weights": tuple(value["weights"])})
+        made = {**value, "weights": tuple(value["weights"])}
+        if "validation" in value:
+            made["validation"] = ValidationLosses.from_dict(value["validation"])
+        return cls(**made)

@@ -203,6 +203,23 @@ def epoch_at(step: int, orders: Sequence[PlannedOrder], effective_batch: int) ->
     return len(orders)
 
 
+def epoch_ends(plan: TrainPlan) -> dict[int, str]:
+    """Return how many epochs have been made, as decimal text, after each step that ends one.
+
+    The last step is among them, though it may end but a part of an epoch. Of epochs that end with
+    the same step, as those without examples do, the last counts.
+    """
+    numbers, last = plan.hyperparameters, plan.optimizer_steps
+    count = math.ceil(Decimal(numbers.epochs))
+    examples = [order.examples for order in plan.orders] or [plan.rows] * count
+    ends: dict[int, str] = {}
+    step = 0
+    for epoch, trained in enumerate(examples, start=1):
+        step -= -trained // numbers.effective_batch
+        ends[min(step, last)] = str(epoch) if step <= last else numbers.epochs
+    return {step: told for step, told in ends.items() if step}
+
+
 def warmup_steps(steps: int, hyperparameters: Hyperparameters) -> int:
     """Return in how many of the steps the learning rate rises (Trainer rounds the share up)."""
     return math.ceil(steps * Decimal(hyperparameters.warmup_ratio))

@@ -9,7 +9,7 @@ text, so that no number is printed in two ways.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from teapot.digest import sha256_hex
 from teapot.model.manifest import BUILDER_ID, PREDICATE_TYPE, STATEMENT_TYPE, Manifest
 from teapot.model.trainoutcome import TrainOutcome
 from teapot.model.trainplan import Hyperparameters, TrainPlan
+from teapot.model.validationloss import ValidationLosses, ValidationRun
 
 BUILD_TYPE = "https://w3id.org/teapot/train/v1"
 STATEMENT, STATEMENT_BUNDLE = "train.statement.json", "train.statement.sigstore.json"
@@ -70,7 +71,10 @@ class StartingPoint:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainRun:
-    """How the fine-tune went; `final_loss` is decimal text, digests are SHA-256 in hex."""
+    """How the fine-tune went; `final_loss` is decimal text, digests are SHA-256 in hex.
+
+    Where the loss on held-out rows was not measured, there is no `validation`, nor a word of it.
+    """
 
     plan_sha256: str
     encoded_sha256: str
@@ -80,6 +84,22 @@ class TrainRun:
     final_loss: str
     device: str
     seconds: int
+    validation: ValidationRun | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        made = asdict(replace(self, validation=None))
+        del made["validation"]
+        return (
+            made if self.validation is None else {**made, "validation": self.validation.to_dict()}
+        )
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> TrainRun:
+        """Return what `to_dict` made JSON values of."""
+        if "validation" not in value:
+            return cls(**value)
+        return cls(**{**value, "validation": ValidationRun.from_dict(value["validation"])})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,6 +145,7 @@ class TrainStatement:
                 plan_sha256=plan_sha256(plan), encoded_sha256=outcome.encoded_sha256,
                 steps=outcome.steps, tokens=outcome.tokens, supervised=outcome.supervised,
                 final_loss=outcome.final_loss, device=outcome.device, seconds=outcome.seconds,
+                validation=_validation_run(outcome.validation, manifest),
             ),
             versions={**plan.versions, **outcome.versions, **versions},
         )  # fmt: skip
@@ -159,7 +180,7 @@ class TrainStatement:
                 own_template_sha256=digests["chat-template"],
                 training_template_sha256=digests["training-template"],
             ),
-            run=TrainRun(**predicate["teapot_training"]),
+            run=TrainRun.from_dict(predicate["teapot_training"]),
             versions=predicate["runDetails"]["builder"]["version"],
         )  # fmt: skip
 
@@ -188,7 +209,7 @@ class TrainStatement:
                     "resolvedDependencies": self._dependencies(),
                 },
                 "runDetails": {"builder": {"id": BUILDER_ID, "version": dict(self.versions)}},
-                "teapot_training": asdict(self.run),
+                "teapot_training": self.run.to_dict(),
             },
         }
 
@@ -215,6 +236,16 @@ class TrainStatement:
                 for epoch, order in enumerate(composed.orders, start=1)
             ),
         ]
+
+
+def _validation_run(found: ValidationLosses | None, manifest: Manifest) -> ValidationRun | None:
+    held = manifest.validation
+    if found is None or held is None:
+        return None
+    return ValidationRun(
+        name=held.name, sha256=held.sha256, records=held.records, losses=found.losses,
+        encoded_sha256=found.encoded_sha256, rows=found.rows, supervised=found.supervised,
+    )  # fmt: skip
 
 
 def plan_sha256(plan: TrainPlan) -> str:

@@ -92,27 +92,31 @@ def encode(target: str | Path, trainer: Trainer, options: EncodeOptions) -> Enco
 
 
 def write_rows(
-    composition: Verified, encoder: RowEncoder, options: EncodeOptions, path: Path
-) -> EncodeReport:
+    composition: Verified, encoder: RowEncoder, options: EncodeOptions, path: Path, *,
+    held_out: bool = False,
+) -> EncodeReport:  # fmt: skip
     """Write the encoded rows of a composition to a path, and return their account.
+
+    With `held_out` they are the rows of its validation file.
 
     Raises:
         DataError: a row cannot be trained and may not be dropped, or none is left.
         DigestError: the data is no longer what was verified.
     """
-    report = _empty_report(composition, encoder, options)
+    report = _empty_report(composition, encoder, options, held_out=held_out)
     writer = EncodedWriter(path)
     try:
-        for row in _encoded(composition, encoder, options, report):
+        for row in _encoded(composition, encoder, options, report, held_out=held_out):
             writer.add(row)
     finally:
         digest = writer.close()
-    _refuse_faults(report, options, composition.paths.data)
+    paths = composition.paths
+    _refuse_faults(report, options, paths.validation if held_out else paths.data)
     return replace(report, rows_sha256=digest)
 
 
 def _empty_report(
-    composition: Verified, encoder: RowEncoder, options: EncodeOptions
+    composition: Verified, encoder: RowEncoder, options: EncodeOptions, *, held_out: bool = False
 ) -> EncodeReport:
     facts = encoder.facts
     made_from = {
@@ -121,15 +125,17 @@ def _empty_report(
     }  # fmt: skip
     return EncodeReport(
         key=sha256_hex(dumps(made_from)), manifest_sha256=composition.manifest_sha256,
-        data_sha256=composition.manifest.data.sha256, facts=facts, max_length=options.max_length,
+        data_sha256=composition.part(held_out=held_out).sha256, facts=facts,
+        max_length=options.max_length,
     )  # fmt: skip
 
 
 def _encoded(
-    composition: Verified, encoder: RowEncoder, options: EncodeOptions, report: EncodeReport
-) -> Iterator[EncodedRow]:
-    total = composition.manifest.data.records
-    for batch in _batches(enumerate(composition.lines(), start=1)):
+    composition: Verified, encoder: RowEncoder, options: EncodeOptions, report: EncodeReport, *,
+    held_out: bool,
+) -> Iterator[EncodedRow]:  # fmt: skip
+    total = composition.part(held_out=held_out).records
+    for batch in _batches(enumerate(composition.lines(held_out=held_out), start=1)):
         records = [loads(line) for _, line in batch]
         rows = [Conversation(record["messages"], record.get("tools")) for record in records]
         for (number, line), record, made in zip(batch, records, encoder.encode(rows), strict=True):

@@ -38,6 +38,7 @@ from teapot.usecases.trainplan import (
     Prepared,
     TrainOptions,
     config_differences,
+    evaluates,
     explained,
     prepare_training,
 )
@@ -47,13 +48,15 @@ from teapot.usecases.trainplan import (
 class Preflight:
     """What preflight found; without a tokenizer and a model there is no plan.
 
-    `rows` is the account of the rows as they would be trained, as JSON values.
+    `rows` is the account of the rows as they would be trained, as JSON values, `validation` that of
+    the held-out rows on which the loss would be measured; None where it would not.
     """
 
     results: tuple[CheckResult, ...]
     plan: TrainPlan | None
     rows: dict[str, Any] | None
     notes: tuple[str, ...]
+    validation: dict[str, Any] | None = None
 
     @property
     def exit_code(self) -> int:
@@ -62,12 +65,13 @@ class Preflight:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as JSON values."""
-        return {
+        made = {
             "ok": self.exit_code == 0,
             "checks": [asdict(result) for result in self.results],
             "plan": None if self.plan is None else self.plan.to_dict(),
             "rows": self.rows, "notes": list(self.notes),
         }  # fmt: skip
+        return made if self.validation is None else {**made, "validation": self.validation}
 
 
 def preflight(target: Path | None, trainer: Trainer, options: TrainOptions) -> Preflight:
@@ -105,6 +109,13 @@ def check_prepared(prepared: Prepared, trainer: Trainer, options: TrainOptions) 
     survey = RowSurvey(prepared.composition, examiner, parameters.max_length, vocab_size)
     survey.run(options.progress)
     results += survey.results(drops=options.drops_bad_rows)
+    held = None
+    if evaluates(prepared, options):
+        held = RowSurvey(
+            prepared.composition, examiner, parameters.max_length, vocab_size, held_out=True
+        )
+        held.run(options.progress)
+        results.append(held.result(drops=options.drops_bad_rows))
     if config is None:
         return _without_plan(results, prepared, survey)
     plan = _plan(prepared, base, examiner, survey, config)
@@ -114,7 +125,7 @@ def check_prepared(prepared: Prepared, trainer: Trainer, options: TrainOptions) 
     ]  # fmt: skip
     return Preflight(
         results=tuple(results), plan=plan, rows=survey.to_dict(),
-        notes=prepared.notes,
+        notes=prepared.notes, validation=None if held is None else held.to_dict(),
     )  # fmt: skip
 
 

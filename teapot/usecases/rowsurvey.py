@@ -49,19 +49,21 @@ class RowSurvey:
 
     A row that the base cannot write, or that is too long, is no part of the account; whether it may
     be left out is for the caller to say. `vocab_size` None means that the model's is not known.
+    With `held_out` the rows are those of the validation file.
     """
 
     def __init__(
-        self, composition: Verified, examiner: RowExaminer, max_length: int, vocab_size: int | None
-    ) -> None:
-        manifest = composition.manifest
+        self, composition: Verified, examiner: RowExaminer, max_length: int,
+        vocab_size: int | None, *, held_out: bool = False,
+    ) -> None:  # fmt: skip
+        self._stated, self._held_out = composition.part(held_out=held_out), held_out
         self._composition, self._examiner = composition, examiner
         self._tokens, self._vocab_size = examiner.tokens, vocab_size
         self._max_length = max_length
         self._rows = 0
         self.faults: dict[str, list[DroppedLine]] = {}
         self.report = EncodeReport(
-            key="", manifest_sha256=composition.manifest_sha256, data_sha256=manifest.data.sha256,
+            key="", manifest_sha256=composition.manifest_sha256, data_sha256=self._stated.sha256,
             facts=examiner.facts, max_length=max_length,
         )  # fmt: skip
 
@@ -71,13 +73,13 @@ class RowSurvey:
         return self.report.lengths.total()
 
     def run(self, progress: Progress) -> None:
-        """Look at every line of the data file, which is hashed once more meanwhile.
+        """Look at every line of the file, which is hashed once more meanwhile.
 
         Raises:
             DigestError: the file is no longer what was verified.
         """
-        total = self._composition.manifest.data.records
-        lines = enumerate(self._composition.lines(), start=1)
+        total = self._stated.records
+        lines = enumerate(self._composition.lines(held_out=self._held_out), start=1)
         while batch := list(islice(lines, _BATCH_LINES)):
             records = [loads(line) for _, line in batch]
             rows = [Conversation(record["messages"], record.get("tools")) for record in records]
@@ -98,6 +100,20 @@ class RowSurvey:
             yield self._result(name, told, is_fault=not drops or name not in _MAY_BE_DROPPED)
         if not self.kept:
             yield failed("rows-left", "the rows that are left to train on", "none is left")
+
+    def result(self, *, drops: bool) -> CheckResult:
+        """Return one check for all rules, as `results` has one for each."""
+        found = list(self.results(drops=drops))
+        details = [f"{part.name}: {told}" for part in found for told in part.details]
+        is_fault = any(part.status == Status.FAULT for part in found)
+        if not self.kept:
+            details.append("none is left; --no-eval trains without")
+        return CheckResult(
+            name="validation", status=Status.FAULT if is_fault else Status.OK,
+            compared=f"each row of {self._stated.name} with all rules of rows",
+            found=f"{self.kept:,} of {self._stated.records:,} rows to measure the loss on",
+            details=tuple(details),
+        )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
         """Return the account, with every fault, as JSON values."""

@@ -24,6 +24,7 @@ from teapot.model.fitjob import (
     ROWS,
     TOKENIZER,
     TOKENIZER_FILES,
+    VALIDATION,
     WORK,
     Device,
     FitJob,
@@ -35,7 +36,14 @@ from teapot.usecases.modelfolder import METRICS, FinishedModel, finish_model_fol
 from teapot.usecases.preflight import Preflight, check_prepared
 from teapot.usecases.signing import KeySigner
 from teapot.usecases.trainorders import write_orders
-from teapot.usecases.trainplan import PLAN, Prepared, TrainOptions, prepare_training, write_plan
+from teapot.usecases.trainplan import (
+    PLAN,
+    Prepared,
+    TrainOptions,
+    evaluates,
+    prepare_training,
+    write_plan,
+)
 from teapot.workfolder import only_run
 
 Stage = Literal["all", "prepare", "finish"]
@@ -143,8 +151,12 @@ class _Run:
             outcome = TrainOutcome.from_dict(loads(path.read_bytes()))
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(Problem(str(path), f"is no outcome of a run: {error}")) from error
-        if outcome.encoded_sha256 != self._encode(self.folder / WORK / ROWS):
+        work, held = self.folder / WORK, outcome.validation
+        if outcome.encoded_sha256 != self._encode(work / ROWS):
             told = "tells of other rows than the verified data gives"
+            raise DataError(Problem(str(path), told))
+        if held is not None and held.encoded_sha256 != self._validation(work / VALIDATION):
+            told = "tells of other held-out rows than the verified validation file gives"
             raise DataError(Problem(str(path), told))
         return outcome
 
@@ -175,14 +187,22 @@ class _Run:
             weights=self._weights(), offline=options.train.offline,
             device=options.device, resume=options.resume, save_steps=options.save_steps,
             report_to=options.report_to,
+            validation_sha256=self._validation(work / VALIDATION)
+            if evaluates(self.prepared, options.train) else None,
         )  # fmt: skip
+
+    def _validation(self, rows: Path) -> str | None:
+        """Write the encoded rows of the verified validation file, and return their digest."""
+        if self.prepared.composition.manifest.validation is None:
+            return None
+        return self._encode(rows, held_out=True)
 
     def _weights(self) -> str:
         """Return the model's folder, whole, or its name on the Hub."""
         model = self.prepared.model
         return model.name if model.revision is not None else str(Path(model.name).resolve())
 
-    def _encode(self, rows: Path) -> str:
+    def _encode(self, rows: Path, *, held_out: bool = False) -> str:
         """Write the encoded rows of the verified data, and return their digest."""
         prepared, options = self.prepared, self.options.train
         encoder = self.trainer.encoder(prepared.model.folder, prepared.system_prompt)
@@ -190,7 +210,8 @@ class _Run:
             tokenizer=prepared.model.folder, max_length=self.plan.hyperparameters.max_length,
             on_bad_row="drop" if options.drops_bad_rows else "fail", progress=options.progress,
         )  # fmt: skip
-        return write_rows(prepared.composition, encoder, asked, rows).rows_sha256
+        made = write_rows(prepared.composition, encoder, asked, rows, held_out=held_out)
+        return made.rows_sha256
 
 
 @contextmanager

@@ -31,10 +31,12 @@ class TrainOptions:
     """What is trained and with what: `model` is a folder, `OWNER/NAME` or `OWNER/NAME@REVISION`.
 
     A row that the base cannot write, or that is longer than the plan's `max_length`, is a fault, or
-    left out and listed where `drops_bad_rows`. It is never cut.
+    left out and listed where `drops_bad_rows`. It is never cut. Where the composition has a
+    validation file, the loss on it is measured after each epoch, unless `evaluates` is off.
     """
 
     model: str | None = None
+    evaluates: bool = True
     drops_bad_rows: bool = False
     offline: bool = False
     verify: VerifyOptions = field(default_factory=VerifyOptions)
@@ -94,6 +96,11 @@ def prepare_training(target: Path | None, trainer: Trainer, options: TrainOption
         composition=composition, file=file, hyperparameters=hyperparameters, model=model,
         notes=tuple(notes),
     )  # fmt: skip
+
+
+def evaluates(prepared: Prepared, options: TrainOptions) -> bool:
+    """Tell whether the loss on held-out rows is to be measured."""
+    return options.evaluates and prepared.composition.manifest.validation is not None
 
 
 def system_prompt_of(file: ConfigFile) -> str | None:

@@ -45,7 +45,7 @@ from teapot.manifestfile import (
     read_manifest,
     stated_recipe_sha256,
 )
-from teapot.model.manifest import Manifest
+from teapot.model.manifest import DataFile, Manifest
 from teapot.model.verification import CheckResult, Status, Verification
 from teapot.processes import OwnProcesses
 from teapot.resolve import MixOptions
@@ -61,6 +61,7 @@ from teapot.usecases.remaking import (
     find_config,
 )
 from teapot.usecases.targets import compositions_of, refuse_held_out
+from teapot.validationchecks import validation_files
 
 if TYPE_CHECKING:
     from teapot.index import Numbers
@@ -126,15 +127,25 @@ class Verified:
         if seal is not _SEAL:
             raise TypeError("only teapot.verify makes a Verified")
 
-    def lines(self) -> Iterator[bytes]:
+    def part(self, *, held_out: bool) -> DataFile:
+        """Return what is stated of the data, or of the validation file, which must be there."""
+        if not held_out:
+            return self.manifest.data
+        assert self.manifest.validation is not None  # noqa: S101 - the caller has looked
+        return self.manifest.validation
+
+    def lines(self, *, held_out: bool = False) -> Iterator[bytes]:
         """Yield the data's lines without their LF, hashed once more while they are read.
+
+        With `held_out` they are those of the validation file.
 
         What was taken from the lines counts only when the iterator ends without an error.
 
         Raises:
             DigestError: the file is no longer what was verified.
         """
-        data = DataFiles(self.paths, self.manifest.data)
+        stated = self.part(held_out=held_out)
+        data = (validation_files if held_out else DataFiles)(self.paths, stated)
         for path, verified_sha256 in zip(data.files, data.digests, strict=True):
             digest = sha256()
             with open_beside(path) as file:

@@ -180,6 +180,38 @@ def test_a_composition_with_orders_of_epochs_is_trained_and_audited(
     assert "mix.epoch-2.order" in card and "mix.epoch-3.order" not in card
 
 
+def test_the_loss_on_held_out_rows_is_told_and_moves_no_bit_of_the_adapter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, teapot: Teapot
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("teapot.allowed_signers").write_text(f"alice {own_key().public.ssh}\n")
+    write_module(Path(), "t/one", chat_rows("a", 20))
+    split, training = {"validation": "40%", "relatives": "exact"}, {**TRAINING, "epochs": 2}
+    compose(write_config(Path(), {"t/one": 1}, output="mix.jsonl", split=split, training=training))
+    write_tiny_model(Path("tiny"), "apertus")
+    for folder, more in (("measured", ()), ("plain", ("--no-eval",))):
+        ran = in_process("train", *ASKED, "-o", folder, *more, folder=tmp_path)
+        assert (ran.code, ran.stderr) == (0, ""), ran.stderr
+        assert ("validated " in ran.stdout) == (folder == "measured")
+        for command in ("verify", "audit"):
+            told = teapot(command, folder)
+            assert told.code == 0, told.stdout + told.stderr
+    for name in (ADAPTER, "plan.json"):
+        assert Path("measured", name).read_bytes() == Path("plain", name).read_bytes()
+    said = json.loads(Path("measured/train.statement.json").read_bytes())
+    held = said["predicate"]["teapot_training"]["validation"]
+    lines = [json.loads(line) for line in Path("measured/metrics.jsonl").read_text().splitlines()]
+    told_of = [line for line in lines if "validation_loss" in line]
+    assert [line["epoch"] for line in told_of] == [1.0, 2.0]
+    assert [part["loss"] for part in held["losses"]] == [
+        f"{line['validation_loss']:.4f}" for line in told_of
+    ]
+    assert held["rows"] == len(Path("mix.validation.jsonl").read_text().splitlines())
+    assert f"| `2` | {told_of[1]['step']} | `{held['losses'][1]['loss']}` |" in (
+        Path("measured/README.md").read_text()
+    )
+
+
 def test_the_documented_package_of_a_third_party_trains(
     mix: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,11 +42,11 @@ def plan_for(name: str, model: Path, numbers: Hyperparameters = NUMBERS) -> Trai
     )  # fmt: skip
 
 
-def write_rows(path: Path) -> str:
+def write_rows(path: Path, *, seed: int = 3, rows: int = ROWS) -> str:
     """Write rows of random ids with a pattern in them, and return their digest."""
-    drawn = random.Random(3)
+    drawn = random.Random(seed)
     writer = EncodedWriter(path)
-    for line in range(1, ROWS + 1):
+    for line in range(1, rows + 1):
         ids = array("i", [1, *(drawn.randrange(100, 110) for _ in range(drawn.randrange(8, 30)))])
         labels = array("i", [IGNORED] * 4) + ids[4:]
         encoded = Encoded(ids, labels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import threading
@@ -88,7 +89,7 @@ def interrupted_at(step: int, *signals: signal.Signals) -> Progress:
     """Return progress that sends signals to the run while it makes a step; SIGINT by default."""
 
     def told(what: str, done: int, total: int | None) -> None:
-        if done == step:
+        if what.startswith("train") and done == step:
             for number in signals or (signal.SIGINT,):
                 os.kill(os.getpid(), number)
 
@@ -453,3 +454,129 @@ def test_an_order_that_was_altered_is_not_trained_from(job: Make) -> None:
     with pytest.raises(DigestError, match=r"epoch-2\.order: has sha256"):
         fit(made)
     assert not (made.folder / "adapter_model.safetensors").exists()
+
+
+# The loss on rows that were held out.
+
+
+def with_held_out(made: FitJob) -> FitJob:
+    """Give a job seven rows to measure the loss on; the rows and the plan stay as they are."""
+    return replace(made, validation_sha256=write_rows(made.validation, seed=4, rows=7))
+
+
+def _without_loss(made: FitJob) -> list[dict[str, Any]]:
+    return [
+        {key: value for key, value in line.items() if key != "validation_loss"}
+        for line in metrics(made)
+    ]
+
+
+@pytest.mark.parametrize("name", ["apertus", "llama"])
+def test_measuring_on_held_out_rows_changes_no_bit_of_what_is_trained(name: str, job: Make) -> None:
+    plain, measured = job(name), with_held_out(job(name))
+    states = []
+    for made in (plain, measured):
+        outcome = fit(made)
+        drawn = random.getstate(), numpy.random.get_state()[1].tolist()
+        states.append((*drawn, torch.get_rng_state().tolist()))
+    assert states[0] == states[1]
+    for file in ("adapter_model.safetensors", ".work/checkpoint-6/trained.safetensors",
+                 ".work/checkpoint-6/optimizer.safetensors",
+                 ".work/checkpoint-4/process-0/random.safetensors"):  # fmt: skip
+        assert (plain.folder / file).read_bytes() == (measured.folder / file).read_bytes(), file
+    assert _without_loss(measured) == metrics(plain)
+    assert outcome.validation is not None
+    assert [(part.epoch, part.step) for part in outcome.validation.losses] == [("1", 3), ("2", 6)]
+    assert (outcome.validation.rows, outcome.validation.losses[1].loss) == (
+        7, f"{metrics(measured)[5]['validation_loss']:.4f}"
+    )  # fmt: skip
+    assert TrainOutcome.from_dict(json.loads(json.dumps(outcome.to_dict()))) == outcome
+
+
+def test_without_held_out_rows_nothing_is_told_of_them(job: Make) -> None:
+    made = job()
+    outcome = fit(made)
+    assert outcome.validation is None and "validation" not in outcome.to_dict()
+    assert all("validation_loss" not in line for line in metrics(made))
+
+
+def test_the_loss_is_the_mean_over_all_supervised_tokens(job: Make) -> None:
+    from transformers import AutoModelForCausalLM
+
+    numbers = replace(
+        NUMBERS, method="full", quantization=None, double_quantization=False,
+        compute_dtype="float32", micro_batch_tokens=40,
+    )  # fmt: skip
+    made = with_held_out(job(numbers=numbers))
+    outcome = fit(made)
+    model = AutoModelForCausalLM.from_pretrained(made.folder, dtype=torch.float32).eval()
+    summed, tokens = 0.0, 0
+    for row in read_encoded(made.validation, str(made.validation_sha256)):
+        ids, labels = (
+            torch.tensor([list(part)], dtype=torch.long)
+            for part in (row.encoded.ids, row.encoded.labels)
+        )
+        with torch.no_grad():
+            summed += float(model(input_ids=ids, labels=labels).loss) * row.encoded.supervised
+        tokens += row.encoded.supervised
+    assert outcome.validation is not None and outcome.validation.supervised == tokens
+    assert metrics(made)[-1]["validation_loss"] == pytest.approx(summed / tokens, rel=1e-4)
+
+
+@pytest.mark.parametrize("is_ordered", [False, True], ids=["drawn", "orders"])
+@pytest.mark.parametrize("step", [1, 2, 3, 4])
+def test_a_run_that_was_stopped_has_the_same_losses(step: int, is_ordered: bool, job: Make) -> None:
+    whole, cut = with_held_out(job()), with_held_out(job())
+    if is_ordered:
+        whole, cut = ordered(whole), ordered(cut)
+    expected = fit(whole).validation
+    with pytest.raises(Stopped):
+        fit(cut, interrupted_at(step))
+    assert fit(replace(cut, resume=True)).validation == expected
+    assert expected is not None
+    ends = [2, 5] if is_ordered else [3, 6]
+    assert [part.step for part in expected.losses] == ends
+    assert metrics(cut) == metrics(whole)
+
+
+def test_held_out_rows_go_through_the_model_without_dropout_and_gradients_in_their_order(
+    job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = with_held_out(job(numbers=replace(NUMBERS, micro_batch_tokens=40)))
+    sizes = [
+        len(row.encoded.ids) for row in read_encoded(made.validation, str(made.validation_sha256))
+    ]
+    seen, told = [], []
+    make = StepTrainer._summed_loss
+
+    def noted(self: StepTrainer, model: Any, rows: Any) -> Any:
+        is_training = any(module.training for module in model.modules())
+        seen.append((is_training, torch.is_grad_enabled(), [len(row.ids) for row in rows]))
+        return make(self, model, rows)
+
+    def progress(what: str, done: int, total: int | None) -> None:
+        told.append((what.partition(" (")[0], done, total))
+
+    monkeypatch.setattr(StepTrainer, "_summed_loss", noted)
+    fit(made, progress)
+    measured = [rows for is_training, has_gradients, rows in seen if not has_gradients]
+    assert [size for rows in measured for size in rows] == sizes * 2
+    assert all(is_training == has_gradients for is_training, has_gradients, _ in seen)
+    assert len(measured) > 4 and all(sum(rows) <= 40 or len(rows) == 1 for rows in measured)
+    count = len(measured) // 2
+    assert told.count(("measure", count, count)) == 2
+
+
+def test_held_out_rows_that_were_altered_are_refused(job: Make) -> None:
+    made = with_held_out(job())
+    write_rows(made.validation, seed=5, rows=7)
+    with pytest.raises(DigestError, match=r"validation\.arrow: its rows have sha256"):
+        fit(made)
+
+
+def test_a_validation_loss_that_is_not_finite_ends_the_run(
+    job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StepTrainer, "mean_loss", lambda *_: float("nan"))
+    with pytest.raises(DataError, match="the validation loss after step 3 is nan"):
+        fit(with_held_out(job()))

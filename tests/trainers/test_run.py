@@ -15,11 +15,12 @@ import pytest
 from teapot.canonical import dumps_readable
 from teapot.model.fitjob import JOB, OUTCOME, WORK
 from teapot.model.trainoutcome import TrainOutcome
+from teapot.model.validationloss import ValidationLosses
 from teapot_trainers.run import main
 from tests.support.compositions import compose
 from tests.support.environment import own_key
 from tests.support.machine import said
-from tests.support.project import chat_rows, write_config, write_module
+from tests.support.project import chat_row, chat_rows, write_config, write_module
 from tests.support.tinymodels import write_tiny_model
 
 TRAINING = {
@@ -27,6 +28,7 @@ TRAINING = {
     "gradient_checkpointing": False,
 }  # fmt: skip
 ASKED = ("train", "mix.config", "--base", "apertus", "--model", "tiny", "--device", "cpu", "-o")
+FSDP = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
 Capture = pytest.CaptureFixture[str]
 ADAPTER = "adapter_model.safetensors"
 RUN = ("-m", "teapot_trainers.run")
@@ -88,6 +90,59 @@ def test_two_processes_make_the_steps_of_one(
     code, _, err = said(capsys, *ASKED, "two", "--finish")
     assert code == 0, err
     assert Path("two", ADAPTER).exists() and not Path("two", WORK).exists()
+
+
+@pytest.mark.parametrize("fsdp", [{}, FSDP], ids=["ddp", "fsdp"])
+def test_two_processes_measure_the_validation_loss_of_one(
+    fsdp: dict[str, str], mix: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, split = chat_rows("a", 16), {"validation": "30%", "relatives": "exact"}
+    long = [chat_row(f"long-{count}", "Why?", f"{count}: so. " * 9 * count) for count in (1, 2, 3)]
+    write_module(Path(), "t/one", [*rows, *long])
+    training = {**TRAINING, "micro_batch_tokens": 64}
+    compose(write_config(mix, {"t/one": 1}, output="mix.jsonl", training=training, split=split))
+    found, adapters = [], []
+    for folder, launcher, more in (
+        ("one", RUN, ()), ("two", (*TORCHRUN, "2", *RUN), ()),
+        ("plain", (*TORCHRUN, "2", *RUN), ("--no-eval",)),
+    ):  # fmt: skip
+        code, _, err = said(capsys, *ASKED, folder, "--prepare", *more)
+        assert code == 0, err
+        with monkeypatch.context() as patch:
+            for name, value in fsdp.items() if folder != "one" else ():
+                patch.setenv(name, value)
+            ran = python(*launcher, f"{folder}/plan.json")
+        assert ran.returncode == 0, ran.stderr
+        told = TrainOutcome.from_dict(json.loads(Path(folder, OUTCOME).read_bytes()))
+        found.append(told.validation)
+        adapters.append(Path(folder, ADAPTER).read_bytes())
+    one, two, plain = found
+    assert one is not None and two is not None and plain is None
+    assert (two.rows, two.supervised, two.encoded_sha256) == (
+        one.rows, one.supervised, one.encoded_sha256
+    )  # fmt: skip
+    assert [part.step for part in two.losses] == [part.step for part in one.losses]
+    for a, b in zip(one.losses, two.losses, strict=True):
+        assert float(b.loss) == pytest.approx(float(a.loss), rel=0.01)
+    assert adapters[1] == adapters[2]
+    code, _, err = said(capsys, *ASKED, "two", "--finish")
+    assert code == 0, err
+
+
+def test_an_outcome_of_other_held_out_rows_is_refused(mix: Path, capsys: Capture) -> None:
+    split = {"validation": "30%", "relatives": "exact"}
+    compose(write_config(mix, {"t/one": 1}, output="mix.jsonl", training=TRAINING, split=split))
+    assert said(capsys, *ASKED, "six", "--prepare")[0] == 0
+    job = json.loads(Path("six", WORK, JOB).read_bytes())
+    outcome = TrainOutcome(
+        steps=6, final_loss="1", tokens=1, supervised=1, seconds=1, device="cpu",
+        data_sha256="0" * 64, encoded_sha256=job["rows_sha256"], weights=(ADAPTER,),
+        base_weights={}, versions={},
+        validation=ValidationLosses(encoded_sha256="0" * 64, rows=3, supervised=1, losses=()),
+    )  # fmt: skip
+    Path("six", OUTCOME).write_bytes(dumps_readable(outcome.to_dict()))
+    code, _, err = said(capsys, *ASKED, "six", "--finish")
+    assert code == 1 and "tells of other held-out rows than the verified validation file" in err
 
 
 def test_what_is_not_ready_is_told(mix: Path, capsys: Capture) -> None:

@@ -43,6 +43,7 @@ from teapot_trainers.processes import (
 from teapot_trainers.quiet import quiet_libraries
 from teapot_trainers.sharding import gather, is_sharded, is_sharding_asked, shard, sharding_is_ours
 from teapot_trainers.trackers import opened_trackers, require_trackers
+from teapot_trainers.validating import Validation, read_validation, validation_losses
 from teapot_trainers.watching import Watch
 
 _CURVES = {"loss.svg": svg_of, "loss.png": png_of}
@@ -54,6 +55,7 @@ class _Start:
     """What a run begins with."""
 
     rows: list[Encoded]
+    held_out: list[Encoded]
     orders: tuple[Places, ...]
     checkpoint: Path | None
 
@@ -107,8 +109,9 @@ def _fit(job: FitJob, progress: Progress, *, is_spread: bool) -> TrainOutcome:
     if watch.is_stopped:
         raise Stopped
     outcome = _outcome(job, trainer, watch, device)
+    held = validation_losses(job, start.held_out, watch.validation_losses)
     seconds = int(time.monotonic() - began)
-    return replace(outcome, base_weights=base_weights, seconds=seconds)
+    return replace(outcome, base_weights=base_weights, seconds=seconds, validation=held)
 
 
 def _start(job: FitJob) -> _Start:
@@ -128,7 +131,7 @@ def _start(job: FitJob) -> _Start:
     if checkpoint is not None and not job.resume:
         told = f"holds {checkpoint.name} of a run that has not ended; go on with --resume"
         raise ConfigError(Problem(str(job.work), told))
-    return _Start(rows, orders, checkpoint)
+    return _Start(rows, read_validation(job), orders, checkpoint)
 
 
 def _model(job: FitJob, device: torch.device, *, is_spread: bool) -> Any:
@@ -159,6 +162,8 @@ def _trainer(
     if found not in (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU):
         raise ConfigError(f"{found.value} is not supported; start plain processes, or FSDP 2")
     trainer.remove_callback(PrinterCallback)
+    if start.held_out:
+        trainer.add_callback(Validation(job, start.held_out, trainer=trainer, watch=watch))
     return trainer
 
 

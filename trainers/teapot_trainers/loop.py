@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer
 
 from teapot.errors import DataError
+from teapot.interfaces import Progress, silent
 from teapot.model.encoded import Encoded
 from teapot_trainers import checkpoints
 from teapot_trainers.batching import flatten, micro_batches, trained_tokens
@@ -99,6 +100,34 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # its types are not read
             raise DataError(f"{told}: training diverged; lower training.learning_rate")
         self._watch.add(sum(len(row.ids) for row in rows), total)
         return mean
+
+    def mean_loss(self, rows: Sequence[Encoded], progress: Progress = silent) -> float:
+        """Return the loss on rows, the mean over all their supervised tokens; nothing is trained.
+
+        Each process makes its share, tells how many micro-batches of it are made, and the sums are
+        added up. The order is that of the rows, and what training draws from is left as it was.
+        """
+        processes, model = self.accelerator.num_processes, self._unwrapped()
+        share = rows[self.accelerator.process_index :: processes]
+        batches = [(batch, 1.0) for batch in micro_batches(share, self._max_tokens)]
+        missing = self._most_batches(rows) - len(batches)
+        batches += [(list(rows[:1]), 0.0)] * max(missing, 0)
+        summed = torch.zeros((), dtype=torch.float64, device=self.args.device)
+        own = [self.args.device] if self.args.device.type == "cuda" else []
+        was_training = model.training
+        with torch.random.fork_rng(devices=own), torch.no_grad():
+            model.eval()
+            for number, (batch, weight) in enumerate(batches, start=1):
+                summed += self._summed_loss(model, batch).double() * weight
+                progress("measure", number, len(batches))
+            model.train(was_training)
+        return float(self.accelerator.reduce(summed, reduction="sum")) / trained_tokens(rows)
+
+    def _unwrapped(self) -> Any:
+        """Return the model as it is called without gradients: DDP, which adds them up, left out."""
+        if self._is_sharded:
+            return self.model_wrapped
+        return self.accelerator.unwrap_model(self.model_wrapped)
 
     def _most_batches(self, rows: Sequence[Encoded]) -> int:
         """Return how many micro-batches each process makes where all must make as many.

@@ -14,13 +14,13 @@ from transformers import TrainerCallback
 
 from teapot.errors import DataError
 from teapot.files import write_atomically
-from teapot.interfaces import Progress
+from teapot.interfaces import Progress, silent
 from teapot.model.fitjob import FitJob
 from teapot.model.trainplan import epoch_at
 from teapot_trainers.processes import is_first_process
 from teapot_trainers.trackers import Tracker
 
-METRICS = "metrics.jsonl"
+METRICS, VALIDATION_LOSS = "metrics.jsonl", "validation_loss"
 
 
 @dataclass(slots=True)
@@ -39,12 +39,24 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # its types are not read
         self._lines: list[dict[str, Any]] = []
         self._began, self._tokens_before = time.monotonic(), 0
         self.count = Count()
+        self.validation_loss: float | None = None
         self.is_asked_to_stop = self.is_stopped = False
+
+    @property
+    def progress(self) -> Progress:
+        """Return what the first process reports to, the others to nobody."""
+        return self._progress if is_first_process() else silent
 
     @property
     def losses(self) -> list[tuple[int, float]]:
         """Return the loss of each step so far."""
         return [(line["step"], line["loss"]) for line in self._lines]
+
+    @property
+    def validation_losses(self) -> list[tuple[int, float]]:
+        """Return the validation loss of each step so far that has one."""
+        key = VALIDATION_LOSS
+        return [(line["step"], line[key]) for line in self._lines if key in line]
 
     def resume(self, checkpoint: Path | None) -> None:
         """Take the metrics of the steps before a checkpoint, and forget those after it."""
@@ -82,6 +94,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # its types are not read
             "learning_rate": logs["learning_rate"], "grad_norm": logs.get("grad_norm"),
             "tokens": self.count.tokens, "supervised": self.count.supervised,
         }  # fmt: skip
+        if self.validation_loss is not None:
+            line[VALIDATION_LOSS], self.validation_loss = self.validation_loss, None
         self._lines.append(line)
         if len(self._lines) == 1:
             self._write()
