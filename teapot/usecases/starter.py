@@ -8,7 +8,7 @@ from pathlib import Path
 from teapot.errors import Problem, UsageError
 from teapot.modulefile import shipped_configs
 
-_SHIPPED = "demo.config", "demo-clean.config"
+_SHIPPED = "demo.config", "demo-clean.config", "demo-epochs.config"
 _CONFIG = """\
 # Your mix. `teapot plan my-mix.config` shows what it would be, `teapot compose` writes it.
 # `teapot schema config` prints every key; many editors complete from it.
@@ -60,6 +60,7 @@ _README = """\
 your rows lie and under which licence. `demo.config` is the mix that comes with Teapot, and
 `demo-clean.config` its modules by shares and licence profile, without duplicates and leaks, scanned
 for secrets, with a part held out for validation (it needs `pip install 'teapot[near,scan]'`).
+`demo-epochs.config` draws anew for each epoch.
 """
 
 

@@ -169,7 +169,7 @@ def test_starter_project_composes_at_once(
 ) -> None:
     assert said(capsys, "init", str(tmp_path / "tea"))[0] == 0
     monkeypatch.chdir(tmp_path / "tea")
-    for config in ("my-mix.config", "demo.config", "demo-clean.config"):
+    for config in ("my-mix.config", "demo.config", "demo-clean.config", "demo-epochs.config"):
         code, _, err = said(capsys, "compose", config)
         assert (code, err) == (0, "")
     assert said(capsys, "check", "my-mix.jsonl")[0] == 0
