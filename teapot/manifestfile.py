@@ -59,6 +59,9 @@ def number_faults(manifest: Manifest) -> Iterator[str]:
         if module.usable != module.kept + module.unused:
             told = f"{module.usable} usable, but {module.kept} kept and {module.unused} unused"
             yield f"{module.name}: {told}"
+        if (module.cutoff is not None) != bool(module.usable and module.lines % module.usable):
+            told = "a cut-off is stated where nothing was drawn, or none where something was"
+            yield f"{module.name}: {told}"
         read = sum(source.rows for source in report.sources if source.module == module.name)
         if read != module.read:
             yield f"{module.name}: {module.read} rows read, but its sources have {read}"

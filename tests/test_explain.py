@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as arrow
 import pytest
 from pyarrow import parquet
 
 import teapot
+from teapot.canonical import dumps_readable
 from teapot.errors import DataError, UsageError
 from tests.support.project import chat_row, chat_rows, write_config, write_module
 
@@ -75,6 +79,32 @@ def test_broken_or_foreign_ledger_is_told(data: Path) -> None:
         teapot.explain(data, ["1"])
     ledger.write_bytes(ledger.read_bytes()[:50])
     with pytest.raises(DataError, match="cannot be read as a ledger"):
+        teapot.explain(data, ["1"])
+
+
+def _without_modules(stated: Any, recipe: Any) -> None:
+    recipe["modules"] = []
+
+
+def _other_sources(stated: Any, recipe: Any) -> None:
+    recipe["modules"][0]["sources"][0]["id"] = "another"
+
+
+def _endless_lines(stated: Any, recipe: Any) -> None:
+    stated["modules"][0]["lines"] = 10**15
+
+
+@pytest.mark.parametrize("change", [_without_modules, _other_sources, _endless_lines])
+def test_a_manifest_that_contradicts_its_ledger_is_told(
+    change: Callable[[Any, Any], None], data: Path
+) -> None:
+    manifest = data.with_name("out.manifest.json")
+    value = json.loads(manifest.read_bytes())
+    predicate = value["predicate"]
+    recipe = predicate["buildDefinition"]["externalParameters"]["recipe"]
+    change(predicate["teapot_composition"], recipe)
+    manifest.write_bytes(dumps_readable(value))
+    with pytest.raises(DataError, match="contradict each other, so nothing is told"):
         teapot.explain(data, ["1"])
 
 

@@ -311,6 +311,8 @@ def test_a_flipped_bit_is_refused_or_another_manifest(place: int, bit: int, data
         (lambda c: c["modules"][0].update(characters=0), "characters by module: stated "),
         (lambda c: c["licenses"]["MIT"].update(characters=0), "characters by licence: stated "),
         (lambda c: c["data"].update(records=25), "lines by module: stated 25, the parts sum to 24"),
+        (lambda c: c["modules"][0].update(cutoff=None), "t/a: a cut-off is stated where nothing"),
+        (lambda c: c["modules"][1].update(lines=12, cutoff="ab" * 32), "t/b: a cut-off is stated"),
         (lambda c: c["ledger"].update(rows=26), "rows of the ledger: stated 26, the parts sum to"),
     ],
 )

@@ -172,7 +172,13 @@ class _Explainer:
             rows = list(islice(found_rows, MAX_MATCHES + 1))
             if rows:
                 break
-        found = tuple(self._explained(row) for row in rows[:MAX_MATCHES])
+        try:
+            found = tuple(self._explained(row) for row in rows[:MAX_MATCHES])
+        except (LookupError, ArithmeticError, TypeError, ValueError) as error:
+            told = (
+                "it and its ledger contradict each other, so nothing is told; `teapot verify` says"
+            )
+            raise DataError(Problem(str(self._paths.manifest), f"{told} where")) from error
         return Answer(query, found, more=len(rows) > MAX_MATCHES)
 
     def _searches(self, query: str) -> Iterator[Iterator[LedgerRow]]:
@@ -196,7 +202,7 @@ class _Explainer:
 
     def _explained(self, row: LedgerRow) -> Explanation:
         module, report = self._recipes[row["module"]], self._reports[row["module"]]
-        source = next(part for part in module["sources"] if part["id"] == row["source"])
+        source = {part["id"]: part for part in module["sources"]}[row["source"]]
         usable = row["occurrence"] is not None
         draw, order = self._ranks(row, report) if usable else (None, None)
         if row["reason"] == HELD_OUT:
