@@ -16,6 +16,7 @@ from teapot import personaldata, secretscan
 from teapot.canonical import dumps, loads
 from teapot.errors import MissingExtraError
 from teapot.findings import Finding, apart, redacted
+from teapot.jsonleaves import leaves
 from teapot.model.record import Message
 from teapot.personaldata import PersonalScanner
 from teapot.secretscan import SecretScanner
@@ -110,17 +111,11 @@ def texts_of(messages: Iterable[Message]) -> Iterator[tuple[str, str]]:
 
 def _texts(value: object) -> Iterator[str]:
     """Yield the texts of a JSON value, keys among them, and long numbers as text."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, part in value.items():
-            yield key
-            yield from _texts(part)
-    elif isinstance(value, Sequence):
-        for part in value:
-            yield from _texts(part)
-    elif type(value) is int and value >= _LONG_NUMBER:
-        yield str(value)
+    for leaf in leaves(value):
+        if isinstance(leaf.value, str):
+            yield leaf.value
+        elif type(leaf.value) is int and leaf.value >= _LONG_NUMBER:
+            yield str(leaf.value)
 
 
 def _cleaned(message: Message, clean: Callable[[str], str]) -> Message:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from teapot.canonical import CanonicalError, loads
+from teapot.jsonleaves import leaves
 from teapot.model.record import Message
 from teapot.thinking import CLOSE, OPEN, has_thought
 
@@ -36,11 +37,6 @@ def texts_in(text: str) -> Iterator[str]:
 
 def texts_of(value: Any) -> Iterator[str]:
     """Yield every text in a JSON value, in order, but for keys."""
-    if isinstance(value, str):
-        yield from texts_in(value)
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from texts_of(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from texts_of(item)
+    for leaf in leaves(value):
+        if isinstance(leaf.value, str) and not leaf.is_key:
+            yield from texts_in(leaf.value)

@@ -20,6 +20,7 @@ import numpy
 from numpy.typing import NDArray
 
 from teapot.canonical import CanonicalError, loads
+from teapot.jsonleaves import leaves
 from teapot.model.record import Message
 
 Hashes = NDArray[numpy.uint64]
@@ -62,7 +63,7 @@ def texts_in_json(text: str) -> Iterator[str]:
     except (CanonicalError, UnicodeEncodeError):
         yield text
         return
-    yield from _texts_in(value)
+    yield from (str(leaf.value) for leaf in leaves(value) if leaf.value is not None)
 
 
 def word_ids(words: Sequence[str]) -> Hashes:
@@ -86,18 +87,6 @@ def ngram_hashes(ids: Hashes, size: int) -> Hashes:
 @lru_cache(maxsize=_KNOWN_WORDS)
 def _word_id(word: str) -> int:
     return int.from_bytes(blake2b(word.encode(), digest_size=8).digest(), "little")
-
-
-def _texts_in(value: object) -> Iterator[str]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield key
-            yield from _texts_in(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts_in(item)
-    elif value is not None:
-        yield str(value)
 
 
 def _normal(text: str) -> str:
