@@ -9,19 +9,18 @@ from typing import Any
 import pytest
 
 import teapot
-from teapot import MixOptions, VerifyOptions, rowscan
+from teapot import VerifyOptions
 from teapot.canonical import dumps_readable, loads
 from teapot.digest import sha256_hex
 from teapot.errors import BadRowsError, ConfigError, DataError
-from teapot.ledger import read_ledger
 from teapot.manifestfile import read_manifest, recipe_faults
 from teapot.model.manifest import Manifest
 from teapot.plugins import load_trainer
-from teapot.sources import jsonl as jsonl_source
 from tests.support.inline import inline_engine
 from tests.support.project import chat_row, chat_rows, write_config, write_module
 from tests.support.tokenizers import tokenizer_json
 from tests.support.verdicts import digest_of, verdict, write_verdicts
+from tests.support.ways import assert_same_in_every_way, composed, files_of, ledger_of
 
 ROWS = [{**row, "category": "tea"} for row in chat_rows("a", 12)]
 CURATION = Path("modules/t/a.curation.v1.jsonl")
@@ -43,23 +42,9 @@ def mix(folder: Path, *lines: dict[str, Any], **more: Any) -> Path:
     return write_config(folder, {"t/a": 2}, curations={"t/a": "published:v1"})
 
 
-def composed(config: Path, name: str = "out", **options: Any) -> teapot.Composition:
-    (config.parent / name).mkdir(exist_ok=True)
-    given = MixOptions(**{"keep_parts": False, **options})
-    return teapot.compose(config, given, output=config.parent / name / "mix.jsonl")
-
-
-def ledger_of(made: teapot.Composition) -> dict[str, Any]:
-    return {row["id"]: row for batch in read_ledger(made.paths.ledger) for row in batch}
-
-
 def records_of(made: teapot.Composition) -> dict[str, Any]:
     lines = made.paths.data.read_bytes().splitlines()
     return {record["id"]: record for record in map(json.loads, lines)}
-
-
-def files_of(made: teapot.Composition) -> tuple[bytes, bytes]:
-    return made.paths.data.read_bytes(), made.paths.manifest.read_bytes()
 
 
 def test_an_edit_replaces_the_messages_and_the_ledger_tells_before_and_after(
@@ -104,14 +89,7 @@ def test_neither_threads_blocks_code_nor_engine_change_a_byte(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiled: bool
 ) -> None:
     config = mix(tmp_path, EDIT, MOVE, verdict(ROWS[7], "drop"), verdict(ROWS[8], "keep"))
-    first = files_of(composed(config, workers=1))
-    monkeypatch.setattr(rowscan, "IS_COMPILED", compiled)
-    for number, (workers, block) in enumerate([(1, 4 << 20), (2, 300), (3, 64)]):
-        monkeypatch.setattr(jsonl_source, "BLOCK_BYTES", block)
-        assert files_of(composed(config, str(number), workers=workers)) == first
-        engine = inline_engine(range_bytes=40 * block, bucket_bytes=500)
-        assert files_of(composed(config, f"there-{number}", engine=engine)) == first
-    assert files_of(composed(config, "watched", watcher=lambda *_: None)) == first
+    assert_same_in_every_way(config, monkeypatch, compiled=compiled)
 
 
 def test_the_cache_keeps_what_was_read_and_not_what_was_edited(

@@ -14,16 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import teapot
-from teapot import MixOptions, rowscan
 from teapot.errors import ConfigError, MissingExtraError
-from teapot.ledger import read_ledger
 from teapot.manifestfile import number_faults, read_manifest, recipe_faults
 from teapot.model.likeness import Near
 from teapot.neardup import Alike, near_pairs
 from teapot.sketches import band_keys, bands_of
-from teapot.sources import jsonl as jsonl_source
-from tests.support.inline import inline_engine
 from tests.support.project import chat_row, write_config, write_module
+from tests.support.ways import assert_same_in_every_way, composed, files_of, ledger_of
 
 NEAR = {"policy": "drop", "match": "near"}
 SAID = random.Random(7)
@@ -47,20 +44,6 @@ LOUD = chat_row("loud", f"«{BASE[0].upper()}!»", f"answer 0 — {BASE[0][:40]}
 NEARLY = chat_row("nearly", altered(BASE[1], 30), f"Answer 1: {BASE[1][:40]}")
 UNLIKE = chat_row("unlike", altered(BASE[2], *range(0, 60, 4)), f"Answer 2: {BASE[2][:40]}")
 EQUAL = {**NEARLY, "id": "equal"}
-
-
-def composed(config: Path, name: str = "out", **options: Any) -> teapot.Composition:
-    (config.parent / name).mkdir(exist_ok=True)
-    given = MixOptions(**{"keep_parts": False, **options})
-    return teapot.compose(config, given, output=config.parent / name / "mix.jsonl")
-
-
-def ledger_of(made: teapot.Composition) -> dict[str, Any]:
-    return {row["id"]: row for batch in read_ledger(made.paths.ledger) for row in batch}
-
-
-def files_of(made: teapot.Composition) -> tuple[bytes, bytes]:
-    return made.paths.data.read_bytes(), made.paths.manifest.read_bytes()
 
 
 def mix(folder: Path, **duplicates: Any) -> Path:
@@ -165,13 +148,7 @@ def test_neither_threads_blocks_code_nor_engine_change_a_byte(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiled: bool
 ) -> None:
     config = mix(tmp_path)
-    first = files_of(composed(config, workers=1))
-    monkeypatch.setattr(rowscan, "IS_COMPILED", compiled)
-    for number, (workers, block) in enumerate([(1, 4 << 20), (2, 700), (3, 64)]):
-        monkeypatch.setattr(jsonl_source, "BLOCK_BYTES", block)
-        assert files_of(composed(config, str(number), workers=workers)) == first
-        engine = inline_engine(range_bytes=20 * block, bucket_bytes=2000)
-        assert files_of(composed(config, f"there-{number}", engine=engine)) == first
+    first = assert_same_in_every_way(config, monkeypatch, compiled=compiled, block_bytes=700)
     monkeypatch.setattr("teapot.scratch.ROWS_IN_MEMORY", 4)
     assert files_of(composed(config, "spilled")) == first
 

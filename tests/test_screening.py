@@ -10,16 +10,14 @@ from typing import Any
 import pytest
 
 import teapot
-from teapot import MixOptions, resolve, rowscan
+from teapot import resolve
 from teapot.errors import BadRowsError
-from teapot.ledger import read_ledger
 from teapot.model.record import Message
 from teapot.resolve import ModuleInMix
 from teapot.screens import Candidate, Changed, Left, Noted, Outcome
-from teapot.sources import jsonl as jsonl_source
-from tests.support.inline import inline_engine
 from tests.support.project import chat_rows, write_config, write_module
 from tests.support.verdicts import digest_of, verdict, write_verdicts
+from tests.support.ways import assert_same_in_every_way, composed, files_of, ledger_of
 
 ROWS = chat_rows("a", 12)
 
@@ -75,20 +73,6 @@ def screen_all(monkeypatch: pytest.MonkeyPatch, *screens: Any) -> None:
         return [replace(module, screens=screens) for module in plain(*given)]
 
     monkeypatch.setattr(resolve, "with_curations", with_screens)
-
-
-def composed(config: Path, name: str = "out", **options: Any) -> teapot.Composition:
-    (config.parent / name).mkdir(exist_ok=True)
-    given = MixOptions(**{"keep_parts": False, **options})
-    return teapot.compose(config, given, output=config.parent / name / "mix.jsonl")
-
-
-def ledger_of(made: teapot.Composition) -> dict[str, Any]:
-    return {row["id"]: row for batch in read_ledger(made.paths.ledger) for row in batch}
-
-
-def files_of(made: teapot.Composition) -> tuple[bytes, bytes]:
-    return made.paths.data.read_bytes(), made.paths.manifest.read_bytes()
 
 
 def test_a_changed_record_is_counted_and_its_row_tells_before_and_after(
@@ -162,15 +146,8 @@ def test_neither_threads_blocks_code_nor_engine_change_a_byte(
     write_module(tmp_path, "t/a", ROWS)
     screen_all(monkeypatch, *SCREENS, Replacing("Question 7", "Query 7"))
     config = write_config(tmp_path, {"t/a": "1.5"})
-    first = files_of(composed(config, workers=1))
+    first = assert_same_in_every_way(config, monkeypatch, compiled=compiled)
     assert b"Query 7" in first[0] and b"Query 3" not in first[0]
-    monkeypatch.setattr(rowscan, "IS_COMPILED", compiled)
-    for number, (workers, block) in enumerate([(1, 4 << 20), (2, 300), (3, 64)]):
-        monkeypatch.setattr(jsonl_source, "BLOCK_BYTES", block)
-        assert files_of(composed(config, str(number), workers=workers)) == first
-        engine = inline_engine(range_bytes=40 * block, bucket_bytes=500)
-        assert files_of(composed(config, f"there-{number}", engine=engine)) == first
-    assert files_of(composed(config, "watched", watcher=lambda *_: None)) == first
 
 
 def test_the_cache_keeps_what_was_read_and_not_what_was_screened(
